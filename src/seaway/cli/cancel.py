@@ -1,0 +1,39 @@
+"""seaway cancel: end a run and delete its jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+import click
+
+from seaway.local import daemon
+from seaway.local.kfp import runs
+
+
+@click.command("cancel")
+@click.argument("run")
+def cancel_command(run: str) -> None:
+    """End RUN (an id, its beginning, or last) and delete the jobs it made; services stay."""
+    found = runs.find(run)
+    state = found.read()
+    runner = state.get("runner_pid", 0)
+    if runner and runs.started(runner) == state.get("runner_started"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(runner, signal.SIGTERM)
+    jobs = delete_jobs(found.id)
+    if state["state"] in ("running", "interrupted"):
+        found.update(state="cancelled", ended=runs.now())
+    click.echo(f"{found.id}: {len(jobs)} jobs deleted")
+
+
+def delete_jobs(run_id: str) -> list[str]:
+    """Delete a run's jobs from the laptop, if that is up."""
+    laptop = daemon.status()
+    if laptop is None:
+        return []
+    os.environ["KUBECONFIG"] = str(laptop.kubeconfig)
+    from seaway.launch.cancel import cancel
+
+    return cancel(run_id)

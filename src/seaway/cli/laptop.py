@@ -1,0 +1,55 @@
+"""seaway up | down | status | kubeconfig: the laptop's Kubernetes API."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from seaway.local import daemon
+from seaway.local.home import paths
+
+
+@click.command("up")
+@click.option("--detach", is_flag=True, help="Return as soon as it answers.")
+@click.option("--port", type=int, default=None, help="On 127.0.0.1; by default 7443 or SEAWAY_PORT.")
+def up_command(detach: bool, port: int | None) -> None:
+    """Serve the Kubernetes API on this laptop."""
+    if detach:
+        laptop = daemon.start(port)
+        click.echo(f"{laptop.url} is up (pid {laptop.pid})")
+        click.echo(f"export KUBECONFIG={laptop.kubeconfig}")
+        return
+    click.echo(f"export KUBECONFIG={paths().kubeconfig}")
+    daemon.serve(port)
+
+
+@click.command("down")
+def down_command() -> None:
+    """End the laptop and every pod it runs."""
+    click.echo("ended" if daemon.stop() else "was not up")
+
+
+@click.command("status")
+def status_command() -> None:
+    """Whether the laptop is up, and what it runs."""
+    laptop = daemon.status()
+    if laptop is None:
+        click.echo("not up: start it with `seaway up --detach`")
+        sys.exit(3)
+    click.echo(f"{laptop.url} is up (pid {laptop.pid}), kubeconfig {laptop.kubeconfig}")
+    os.environ["KUBECONFIG"] = str(laptop.kubeconfig)
+    from seaway.launch.api import Api
+    from seaway.launch.service import INFERENCE_SERVICE, view
+
+    for resource in Api.connect().list(INFERENCE_SERVICE):
+        service = view(resource)
+        state = "ready" if service.ready else "not ready"
+        click.echo(f"InferenceService {service.name} version {service.version or '-'} {state} {service.url}")
+
+
+@click.command("kubeconfig")
+def kubeconfig_command() -> None:
+    """Print the path of the laptop's kubeconfig."""
+    click.echo(str(paths().kubeconfig))

@@ -1,0 +1,159 @@
+"""seaway run: a pipeline on this laptop, from start to a served model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seaway.cli.cancel import delete_jobs
+from seaway.cli.logs import tail
+from seaway.cli.view import view
+from seaway.errors import InputError
+from seaway.local import daemon
+from seaway.local.kfp import runs
+from seaway.local.kfp.spec import PipelineSpec
+
+FLIGHTS = {"target": "late", "exclude": ["delay_minutes"], "name": "flights-late"}
+"""What `seaway run` asks of the flights when no data is named."""
+
+
+@click.command("run")
+@click.argument("pipeline")
+@click.option("--data", default="", help="URI of CSV or Parquet; by default the flights of New York, 2013.")
+@click.option("--param", "-p", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the pipeline.")
+@click.option("--quiet", is_flag=True, help="No progress, no question and answer.")
+def run_command(pipeline: str, data: str, params: tuple[str, ...], quiet: bool) -> None:
+    """Run PIPELINE, a name such as train_and_serve or the path of a compiled YAML."""
+    source = find_pipeline(pipeline)
+    spec = PipelineSpec.read(source)
+    given = dict(p.partition("=")[::2] for p in params)
+    if bad := [p for p in params if "=" not in p]:
+        raise InputError(f"--param must be KEY=VALUE, found {bad[0]!r}")
+    if data:
+        given["data"] = data
+    values = spec.values(given)
+    if "data" in spec.parameters and "data" not in values and {"target", "name"} <= spec.parameters.keys():
+        from seaway.cli.example import flights_file
+
+        values = {**FLIGHTS, **values, "data": str(flights_file())}
+    spec.check(values)
+    laptop = daemon.ensure()
+    run = runs.create(spec.name, str(source), values)
+    click.echo(f"run {run.id}  ({run.folder})")
+    state = follow(run, spec, kubeconfig=laptop.kubeconfig, quiet=quiet)
+    if state != "succeeded":
+        explain(run)
+        sys.exit(1)
+    if not quiet:
+        from seaway.cli.predict import show_served
+
+        os.environ["KUBECONFIG"] = str(laptop.kubeconfig)
+        show_served(run.steps())
+
+
+def find_pipeline(name: str) -> Path:
+    """The compiled YAML of a pipeline's name or path.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(f"{name}: must be a compiled pipeline, there is no such file")
+        return path.resolve()
+    root = Path(str(resources.files("seaway"))) / "pipelines"
+    known = sorted(p.parent.name for p in root.glob("*/pipeline.yaml"))
+    if name.replace("-", "_") not in known:
+        raise InputError(f"pipeline must be one of {known} or the path of a YAML, found {name!r}")
+    return (root / name.replace("-", "_") / "pipeline.yaml").resolve()
+
+
+def follow(run: runs.Run, spec: PipelineSpec, *, kubeconfig: Path, quiet: bool) -> str:
+    """Start the runner and show its progress until it ends; gives the run's last state."""
+    temporary = run.folder / "tmp"
+    temporary.mkdir()
+    environment = {
+        **os.environ,
+        "SEAWAY_RUN_ID": run.id,
+        "SEAWAY_RUN_DIR": str(run.folder),
+        "SEAWAY_LOG_FORMAT": "json",
+        "KUBECONFIG": str(kubeconfig),
+        "TMPDIR": str(temporary),  # every step leaves a folder behind
+        "PYTHONUNBUFFERED": "1",
+    }
+    began = time.monotonic()
+    with (run.folder / "run.log").open("ab") as log:
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "seaway.local.kfp.runner", str(run.folder)],
+            stdin=subprocess.PIPE,  # its end tells the runner that we are gone
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    run.update(runner_pid=runner.pid, runner_started=runs.started(runner.pid))
+    shown = view([] if quiet else spec.steps, terminal=sys.stdout.isatty() and not quiet)
+    state = "cancelled"
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _watch(runner, run, shown, quiet=quiet)
+        state = "succeeded" if code == 0 else "failed"
+    except KeyboardInterrupt:
+        os.killpg(runner.pid, signal.SIGTERM)
+        delete_jobs(run.id)
+        runner.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        shown.close()
+        if run.read()["state"] != "cancelled":  # `seaway cancel` has said so already
+            run.update(state=state, ended=runs.now(), seconds=round(time.monotonic() - began, 3))
+        shutil.rmtree(temporary, ignore_errors=True)
+    return str(run.read()["state"])
+
+
+def _watch(runner: subprocess.Popen[bytes], run: runs.Run, shown: Any, *, quiet: bool) -> int:
+    looked = time.monotonic()
+    while True:
+        try:
+            code: int | None = runner.wait(0.1)
+        except subprocess.TimeoutExpired:
+            code = None
+        if not quiet:
+            shown.show(run.steps())
+        if code is not None:
+            return code
+        if time.monotonic() - looked > 2:
+            looked = time.monotonic()
+            if daemon.status() is None:  # killed in mid-run: its jobs go on, and a new one adopts them
+                daemon.ensure()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def explain(run: runs.Run) -> None:
+    """Say which step failed and what it logged last."""
+    failed = [s for s in run.steps() if s["state"] in ("failed", "interrupted")]
+    for step in failed:
+        click.secho(f"\nstep {step['step']} {step['state']}", fg="red", err=True)
+        for line in tail(run.folder / "steps" / f"{step['step']}.log"):
+            click.echo(f"  {line}", err=True)
+        if "error" in step:
+            click.secho(f"error: {step['error']}", fg="red", err=True)
+    if not failed:
+        text = (run.folder / "run.log").read_text(errors="replace").splitlines()
+        click.secho(f"\nrun {run.id} {run.read()['state']}; last lines of run.log:", fg="red", err=True)
+        for line in text[-15:]:
+            click.echo(f"  {line}", err=True)
+    click.echo(f"all of it: seaway logs {run.id}", err=True)

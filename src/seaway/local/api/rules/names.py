@@ -1,0 +1,46 @@
+"""Rules of names, labels and metadata that hold for every kind."""
+
+from __future__ import annotations
+
+import re
+
+from seaway.local.api.status import Cause, Object, invalid_value, required
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_KEY = re.compile(r"([a-z0-9.-]+/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+
+SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+
+
+def is_label(text: str) -> bool:
+    """Whether ``text`` is an RFC 1123 label."""
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
+
+
+def check_metadata(manifest: Object) -> list[Cause]:
+    """Name, labels and annotations."""
+    metadata, causes = manifest["metadata"], []
+    name = metadata.get("name", "")
+    if not name:
+        causes.append(required("metadata.name", "name or generateName is required"))
+    elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
+        causes.append(invalid_value("metadata.name", name, SUBDOMAIN_RULE))
+    for key, value in (metadata.get("labels") or {}).items():
+        if not _KEY.fullmatch(key):
+            causes.append(invalid_value("metadata.labels", key, "name part must be a qualified name"))
+        if len(value) > 63 or not _VALUE.fullmatch(value):
+            why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', " \
+                "at most 63 of them, and must start and end with an alphanumeric character"  # fmt: skip
+            causes.append(invalid_value("metadata.labels", value, why))
+    return causes

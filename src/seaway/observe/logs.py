@@ -1,0 +1,98 @@
+"""Structured logs: JSON lines as google-cloud-logging's StructuredLogHandler writes them; readable lines on a terminal.
+
+Cloud Logging's agent on GKE parses them from stdout (source: cloud.google.com/logging/docs/structured-logging). Set
+SEAWAY_LOG_FORMAT to ``json`` or ``text`` to choose; by default a terminal gets text and all else JSON.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any, TextIO
+
+from seaway.observe import trace
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "labels", "fields"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON line with severity, message, timestamp, trace, spanId, sourceLocation, labels and fields."""
+
+    def __init__(self, *, step: str = "", component: str = "", project: str = "") -> None:
+        super().__init__()
+        run = trace.run_id()
+        self._project = project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+        self._base: dict[str, Any] = {}
+        labels = {"run_id": run, "step": step, "component": component}
+        self._labels = {k: v for k, v in labels.items() if v}
+        if run:
+            identity = trace.trace_id(run)
+            self._base["logging.googleapis.com/trace"] = self._trace(identity)
+            self._base["logging.googleapis.com/spanId"] = trace.span_id(run, step or component)
+            self._base["logging.googleapis.com/trace_sampled"] = True
+
+    def _trace(self, identity: str) -> str:
+        return f"projects/{self._project}/traces/{identity}" if self._project else identity
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON; an exception's traceback joins the message, as Error Reporting expects."""
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        stamp = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        out: dict[str, Any] = {
+            "message": message,
+            "severity": "WARNING" if record.levelname == "WARN" else record.levelname,
+            "timestamp": stamp.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "logging.googleapis.com/labels": {**self._labels, "python_logger": record.name, **_labels(record)},
+            "logging.googleapis.com/sourceLocation": {
+                "file": record.pathname,
+                "line": record.lineno,
+                "function": record.funcName,
+            },
+            **self._base,
+            **{k: v for k, v in vars(record).items() if k not in _STANDARD},
+            **(getattr(record, "fields", None) or {}),
+        }
+        return json.dumps(out, ensure_ascii=False, default=str)
+
+
+def _labels(record: logging.LogRecord) -> dict[str, str]:
+    return {str(k): str(v) for k, v in (getattr(record, "labels", None) or {}).items()}
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line for people: time, level where it matters, message, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = "" if record.levelno == logging.INFO else f" {record.levelname}"
+        fields = getattr(record, "fields", None) or {}
+        extra = " ".join(f"{k}={v}" for k, v in fields.items() if not isinstance(v, dict | list))
+        text = f"{stamp}{level} {record.getMessage()}" + (f"  {extra}" if extra else "")
+        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+
+
+def setup(*, step: str = "", component: str = "", stream: TextIO | None = None) -> None:
+    """Send this process's logs to ``stream`` (stdout) in the format that fits it; safe to call twice."""
+    stream = stream or sys.stdout
+    wanted = os.environ.get("SEAWAY_LOG_FORMAT", "")
+    as_text = wanted == "text" or (wanted != "json" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter(step=step, component=component))
+    handler.set_name("seaway")
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if h.get_name() == "seaway"]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(os.environ.get("SEAWAY_LOG_LEVEL", "INFO").upper())
+
+
+def info(logger: logging.Logger, message: str, /, **fields: Any) -> None:
+    """Log a message with fields that a query can select on."""
+    logger.info(message, extra={"fields": fields}, stacklevel=2)

@@ -1,0 +1,162 @@
+"""One pipeline step, observed: what went in, what came out, how long it took, and how it failed.
+
+In: the arguments of a KFP component. Out: the component's result, structured log lines, and on the laptop a record
+in the run's folder (``$SEAWAY_RUN_DIR/steps/NN-component.json`` with its log beside it), which the CLI and its live
+view read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seaway.errors import SeawayError
+from seaway.observe import logs, trace
+
+T = TypeVar("T")
+_log = logging.getLogger("seaway.step")
+_SHOWN = 500
+
+
+def task(
+    component: str, function: Callable[..., T], arguments: Mapping[str, Any], *, by_uri: tuple[str, ...] = ()
+) -> T:
+    """Run the body of a component.
+
+    Artifacts among the arguments are handed over as local paths, those named in ``by_uri`` as URIs. Arguments named
+    ``metrics`` and ``classification_metrics`` are KFP artifacts that are filled from the result's attributes of those
+    names and are not handed over.
+
+    Args:
+        component: name of the component.
+        function: what does the work; takes keyword arguments only.
+        arguments: the component's own arguments.
+        by_uri: artifacts that the function reads or writes by URI itself.
+
+    Raises:
+        Exception: whatever the function raises, after it has been logged and recorded.
+    """
+    sinks = {k: v for k, v in arguments.items() if k in ("metrics", "classification_metrics")}
+    plain = {k: _argument(v, by_uri=k in by_uri) for k, v in arguments.items() if k not in sinks}
+    record = Record(component, plain)
+    try:
+        result = function(**plain)
+        for name, artifact in sinks.items():
+            (_log_metrics if name == "metrics" else _log_classification)(artifact, getattr(result, name))
+    except BaseException as e:
+        record.end("failed", error=e)
+        raise
+    record.end("succeeded", outputs=_outputs(result))
+    return result
+
+
+class Record:
+    """The state of one step, in the log and in the run's folder."""
+
+    def __init__(self, component: str, inputs: Mapping[str, Any]) -> None:
+        run, folder = trace.run_id(), os.environ.get("SEAWAY_RUN_DIR", "")
+        self._path = _claim(Path(folder) / "steps", component) if folder else None
+        self.step = self._path.stem if self._path else component
+        logs.setup(step=self.step, component=component)
+        if self._path is not None:
+            handler = logging.FileHandler(self._path.with_suffix(".log"), encoding="utf-8")
+            handler.setFormatter(logs.JsonFormatter(step=self.step, component=component))
+            logging.getLogger().addHandler(handler)
+        self._clock = time.monotonic()
+        self._state: dict[str, Any] = {
+            "step": self.step,
+            "component": component,
+            "state": "running",
+            "pid": os.getpid(),
+            "started": _now(),
+            "trace_id": trace.trace_id(run) if run else "",
+            "span_id": trace.span_id(run, self.step) if run else "",
+            "inputs": {k: _short(v) for k, v in inputs.items()},
+        }
+        self._write()
+        logs.info(_log, f"{component} started", inputs=self._state["inputs"])
+
+    def end(self, state: str, *, outputs: Mapping[str, Any] | None = None, error: BaseException | None = None) -> None:
+        """Close the record."""
+        self._state |= {"state": state, "ended": _now(), "seconds": round(time.monotonic() - self._clock, 3)}
+        component, seconds = self._state["component"], self._state["seconds"]
+        if error is not None:
+            self._state["error"] = f"{type(error).__name__}: {error}"
+            fields = {"seconds": seconds, "error": str(error)}
+            _log.error(
+                f"{component} failed: {error}",
+                exc_info=None if isinstance(error, SeawayError) else error,
+                extra={"fields": fields},
+            )
+        else:
+            self._state["outputs"] = {k: _short(v) for k, v in (outputs or {}).items()}
+            logs.info(_log, f"{component} succeeded", seconds=seconds, outputs=self._state["outputs"])
+        self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps(self._state, ensure_ascii=False, default=str))
+        part.replace(self._path)
+
+
+def _claim(folder: Path, component: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob("*.json"))) + 1
+    while True:
+        path = folder / f"{number:02d}-{component}.json"
+        try:
+            # exclusive over the number, not the name: two steps that start at once must not share it
+            (folder / f".{number:02d}.claim").touch(exist_ok=False)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _argument(value: Any, *, by_uri: bool) -> Any:
+    if hasattr(value, "uri") and hasattr(value, "path"):
+        return value.uri if by_uri else value.path
+    return value
+
+
+def _outputs(result: Any) -> dict[str, Any]:
+    if result is None:
+        return {}
+    fields = getattr(result, "__dataclass_fields__", None)
+    return {k: getattr(result, k) for k in fields} if fields else {"result": result}
+
+
+def _short(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
+
+
+def _log_metrics(artifact: Any, metrics: Mapping[str, float | None]) -> None:
+    for name, value in metrics.items():
+        if value is not None and math.isfinite(value):  # KFP's metadata takes no NaN
+            artifact.log_metric(name, float(value))
+
+
+def _log_classification(artifact: Any, found: Any) -> None:
+    if found is None:
+        return
+    if found.get("confusion_matrix"):
+        artifact.log_confusion_matrix(found["classes"], found["confusion_matrix"])
+    if found.get("roc"):
+        artifact.log_roc_curve(found["roc"]["fpr"], found["roc"]["tpr"], found["roc"]["thresholds"])
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

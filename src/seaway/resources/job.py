@@ -1,0 +1,98 @@
+"""batch/v1 Job: one process to the end, with restarts counted and a deadline.
+
+Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+EnvVar = dict[str, Any]
+
+
+class Job(TypedDict):
+    """A batch/v1 Job as plain dictionaries."""
+
+    apiVersion: str
+    kind: str
+    metadata: dict[str, Any]
+    spec: dict[str, Any]
+
+
+def env_list(env: Mapping[str, str]) -> list[EnvVar]:
+    """Environment variables as a container lists them, sorted by name."""
+    return [{"name": k, "value": v} for k, v in sorted(env.items())]
+
+
+def secret_env(name: str, *, secret: str, key: str) -> EnvVar:
+    """An environment variable whose value is a key of a Secret; the pod starts without it if there is none."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+
+
+def job(
+    *,
+    name: str,
+    image: str,
+    command: Sequence[str],
+    args: Sequence[str] = (),
+    env: Sequence[EnvVar] = (),
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    cpu: str = "",
+    memory: str = "",
+    backoff_limit: int = 0,
+    active_deadline_seconds: int | None = None,
+    ttl_seconds_after_finished: int | None = 86_400,
+    service_account: str = "",
+    termination_grace_period_seconds: int = 30,
+) -> Job:
+    """A Job of one pod.
+
+    Args:
+        name: DNS label; may be empty when the name is computed from the manifest.
+        image: container image.
+        command: the process.
+        args: its arguments.
+        env: as `env_list` and `secret_env` give them.
+        labels: of the job and of its pod.
+        annotations: of the job and of its pod.
+        cpu: request, as Kubernetes writes quantities (``2``, ``500m``); empty for none.
+        memory: request and limit (``4Gi``); empty for none.
+        backoff_limit: how often a failed pod is replaced.
+        active_deadline_seconds: after so many seconds the job fails; None for no deadline.
+        ttl_seconds_after_finished: after so many seconds a finished job is deleted; None keeps it.
+        service_account: of the pod; empty for the namespace's default.
+        termination_grace_period_seconds: between SIGTERM and SIGKILL.
+    """
+    container: dict[str, Any] = {"name": "main", "image": image, "command": list(command)}
+    if args:
+        container["args"] = list(args)
+    if env:
+        container["env"] = list(env)
+    requests = {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v}
+    if requests:
+        container["resources"] = {"requests": requests} | ({"limits": {"memory": memory}} if memory else {})
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": termination_grace_period_seconds,
+        "containers": [container],
+    }
+    if service_account:
+        pod["serviceAccountName"] = service_account
+    # a sidecar that never ends keeps the job from completing
+    pod_labels = {**(labels or {}), "sidecar.istio.io/inject": "false"}
+    spec: dict[str, Any] = {
+        "parallelism": 1,
+        "completions": 1,
+        "backoffLimit": backoff_limit,
+        "template": {"metadata": {"labels": pod_labels, "annotations": dict(annotations or {})}, "spec": pod},
+    }
+    if active_deadline_seconds is not None:
+        spec["activeDeadlineSeconds"] = active_deadline_seconds
+    if ttl_seconds_after_finished is not None:
+        spec["ttlSecondsAfterFinished"] = ttl_seconds_after_finished
+    metadata: dict[str, Any] = {"labels": dict(labels or {}), "annotations": dict(annotations or {})}
+    if name:
+        metadata["name"] = name
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}

@@ -1,0 +1,40 @@
+"""A request for an answer, read and checked, whichever protocol it came in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from seaway.serving.refusal import Refusal, shown
+
+
+class Request:
+    """What the model is asked."""
+
+    __slots__ = ("feeds", "identity", "rows", "wanted")
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.feeds: dict[str, NDArray[Any]] = {}
+        """The graph's inputs, each of shape [rows]."""
+        self.identity: str | None = None
+        """The id that the client gave."""
+        self.wanted: list[str] | None = None
+        """The answers that the client chose; None for all."""
+
+
+def load_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        Refusal: 400, it is not one.
+    """
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError as e:
+        raise Refusal(400, f"the body must be JSON in UTF-8: {e}") from None
+    if type(raw) is not dict:
+        raise Refusal(400, f"the body must be a JSON object, found {shown(raw)}")
+    return raw

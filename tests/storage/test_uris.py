@@ -1,0 +1,59 @@
+"""Files by URI: whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seaway.errors import InputError
+from seaway.storage import uri
+
+
+def test_a_file_that_fails_half_way_does_not_appear(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "a.json"
+    with pytest.raises(ZeroDivisionError), uri.open_write(str(target)) as f:
+        f.write(b"half")
+        raise ZeroDivisionError
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_failed_rewrite_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    uri.write_bytes(str(target), b"old")
+    with pytest.raises(ZeroDivisionError), uri.open_write(f"file://{target}") as f:
+        f.write(b"new")
+        raise ZeroDivisionError
+    assert uri.read_bytes(str(target)) == b"old"
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    for name, text in (("one", "1"), ("two", "2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").write_text(text)
+        uri.upload_folder(tmp_path / name, str(tmp_path / "target"), last="none")
+    assert [p.name for p in (tmp_path / "target").iterdir()] == ["two.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "target", "two"]
+
+
+def test_files_and_folders_are_also_found_in_another_file_system() -> None:
+    uri.write_bytes("memory://box/a/x.csv", b"1")
+    uri.write_bytes("memory://box/a/y.csv", b"2")
+    assert uri.read_bytes("memory://box/a/x.csv") == b"1"
+    assert uri.is_folder("memory://box/a")
+    assert [u.rsplit("/", 1)[1] for u in uri.list_files("memory://box/a", suffixes=[".csv"])] == ["x.csv", "y.csv"]
+    with uri.localized("memory://box/a") as folder:
+        assert sorted(p.name for p in folder.iterdir()) == ["x.csv", "y.csv"]
+    assert not folder.exists()
+
+
+def test_what_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must be a file"):
+        uri.read_bytes(str(tmp_path / "no"))
+    with pytest.raises(InputError, match="nothing is there"), uri.localized(str(tmp_path / "no")):
+        pass
+
+
+def test_an_unknown_scheme_is_said_in_words() -> None:
+    with pytest.raises(InputError, match="no file system for this scheme"):
+        uri.read_bytes("nosuchscheme://x/y")
