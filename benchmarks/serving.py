@@ -9,8 +9,8 @@ Four servers answer one and the same request, one row of the flights, Open Infer
     kserve     kserve's ModelServer around that same session
     pipeline   kserve's ModelServer around a scikit-learn pipeline on the same columns, for context
 
-Each server has one core, the client (wrk, or our own where wrk is missing) the other. The servers take turns; the medians are
-printed. Limits: seaway's CPU per request at most 1.5x the floor's; its requests/s at least 2.5x kserve's.
+Each server has one core, the client (wrk, or our own where wrk is missing) the other. The servers take turns; the
+medians are printed. Limits: seaway's CPU per request at most 1.5x the floor's; its requests/s at least 2.5x kserve's.
 """
 
 from __future__ import annotations
@@ -37,9 +37,6 @@ CONNECTIONS = 8
 MODEL = "flights"
 PATH = f"/v2/models/{MODEL}/infer"
 SERVERS = ("seaway", "floor", "kserve", "pipeline")
-
-
-# ---------------------------------------------------------------------------------------------- the servers beside ours
 
 
 def serve_floor(package: str, port: int) -> None:
@@ -138,12 +135,50 @@ def _array(i: Any) -> Any:
     return np.array(i.data, {"BYTES": np.object_, "FP64": np.float64}.get(i.datatype, np.int64))
 
 
-# ------------------------------------------------------------------------------------------------------------ the inputs
-
-
 def make_package(folder: Path) -> str:
-    """A package of boosted trees on the flights, made as `train_and_serve` makes it."""
-    raise SystemExit("give --package")
+    """A package of boosted trees on the flights, made by the steps of `train_and_serve`."""
+    from seaway.data.ingest import ingest
+    from seaway.features.step import featurize
+    from seaway.training.sklearn import train
+    from seaway.training.spec import TrainSpec
+
+    def at(name: str) -> str:
+        return str(folder / name)
+
+    ingest(
+        data=at("flights.parquet"),
+        target="late",
+        exclude=["delay_minutes"],
+        train=at("train.parquet"),
+        validation=at("validation.parquet"),
+        test=at("test.parquet"),
+        contract_out=at("contract.json"),
+        profile_out=at("profile.json"),
+        report=at("report.html"),
+    )
+    featurize(
+        train=at("train.parquet"),
+        validation=at("validation.parquet"),
+        contract=at("contract.json"),
+        profile=at("profile.json"),
+        features=at("features"),
+        train_features=at("train_features.parquet"),
+        validation_features=at("validation_features.parquet"),
+    )
+    train(
+        TrainSpec(
+            name=MODEL,
+            version="1",
+            framework="sklearn",
+            train=at("train_features.parquet"),
+            validation=at("validation_features.parquet"),
+            validation_rows=at("validation.parquet"),
+            features=at("features"),
+            contract=at("contract.json"),
+            output=at("package"),
+        )
+    )
+    return at("package")
 
 
 def make_request(contract: Any, rows: Any) -> bytes:
@@ -178,9 +213,6 @@ def make_pipeline(contract: Any, rows: Any, path: Path) -> None:
     x = part.with_columns(part[t].dt.epoch("us") for t in times).select(contract.names).to_pandas()
     estimator = pipeline(columns, HistGradientBoostingClassifier(max_iter=100))
     joblib.dump(estimator.fit(x, part[contract.target.name].to_numpy()), path)
-
-
-# -------------------------------------------------------------------------------------------------------------- the load
 
 
 def load_with_wrk(port: int, body: Path, seconds: float) -> int:
@@ -250,9 +282,6 @@ def cpu_s(pid: int) -> float:
     """CPU seconds of a process with its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-# -------------------------------------------------------------------------------------------------------------- the run
 
 
 def free_port() -> int:
@@ -335,8 +364,8 @@ def bench(args: argparse.Namespace, folder: Path) -> int:
     from seaway.model import package as packages
 
     wanted = [s for s in args.only.split(",") if s in SERVERS]
-    package = args.package or make_package(folder)
     flights.write(folder)
+    package = args.package or make_package(folder)
     with packages.opened(package) as opened:
         contract = opened.contract
     rows = pl.read_parquet(folder / "flights.parquet").filter(pl.col(contract.target.name).is_not_null())

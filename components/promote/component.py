@@ -1,7 +1,5 @@
 """promote: serve the model if it beats the baseline and is not worse than what serves now."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 from kfp.dsl import Artifact, Input, Markdown, Model, Output
 
@@ -27,7 +25,7 @@ def promote(
     namespace: str = "",
     patch: dict = {},  # noqa: B006 - kfp copies defaults into the YAML
     dry_run: bool = False,
-) -> NamedTuple("Outputs", promoted=bool, service_name=str, url=str):
+) -> bool:
     """Ask the promotion gate; if it says yes, apply the InferenceService and wait until the new version is ready.
 
     Args:
@@ -50,13 +48,10 @@ def promote(
 
     Returns:
         summary: The decision and its reasons.
-        promoted: Whether the model serves.
-        service_name: Of the InferenceService.
-        url: Of the service; empty if none serves.
+        Output: Whether the model serves; a single unnamed output, which conditions can read everywhere.
     """
     arguments = dict(locals())
     from seaway.launch.promote import promote as run
     from seaway.observe.step import task
 
-    result = task("promote", run, arguments, by_uri=("model",))
-    return (result.promoted, result.service, result.url)
+    return task("promote", run, arguments, by_uri=("model",)).promoted

@@ -119,10 +119,9 @@ def train_and_serve(
         fail_if_not_promoted=fail_if_not_promoted,
         namespace=namespace,
     )
-    with dsl.If(deployed.outputs["promoted"] == True, "promoted"):  # noqa: E712 - kfp reads the comparison
+    with dsl.If(deployed.outputs["Output"] == True, "promoted"):  # noqa: E712 - kfp reads the comparison
         asked = smoke_test(
-            service=deployed.outputs["service_name"],
-            url=deployed.outputs["url"],
+            service=name,
             model=fitted.outputs["model"],
             test=table.outputs["test"],
             namespace=namespace,

@@ -67,7 +67,8 @@ def scan(files: Sequence[Path], names: Sequence[str], dtypes: Mapping[str, DType
 
 
 def _raw(path: Path, columns: Sequence[str], separator: str) -> pl.LazyFrame:
-    return pl.scan_csv(path, separator=separator, schema=dict.fromkeys(columns, pl.String), glob=False)
+    # Polars keeps doubled quotes in a header's names as they stand, so the names are given
+    return pl.scan_csv(path, separator=separator, infer_schema=False, new_columns=list(columns), glob=False)
 
 
 def _header(path: Path, name: str) -> tuple[list[str], str]:
@@ -156,8 +157,8 @@ def _choose(name: str, tally: _Tally, files: Sequence[Path], names: Sequence[str
             line, value = _cell(files[number], row, name, separator)
             raise DataError(
                 f"{names[number]}: column {name!r} must be of one type, but after {before:,} {_KIND[dtype]} "
-                f"line {line} has {value!r} ({tally.unfit[dtype]:,} such of {tally.values:,} values): mend or empty these cells, "
-                "exclude the column, or give a contract that says string"
+                f"line {line} has {value!r} ({tally.unfit[dtype]:,} such of {tally.values:,} values): mend or empty "
+                "these cells, exclude the column, or give a contract that says string"
             )
     return "string"
 

@@ -29,6 +29,10 @@ MANY_VALUES = 10_000
 """A string column with more distinct values looks like an identifier."""
 _INT64 = (-(2**63) + 1, 2**63 - 1)
 """The least int64 means missing in the ONNX graph, so it is not a value."""
+_YEARS = (-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""Microseconds from 1970 to the years 1 and 10000; what Python, databases and JSON readers call a date lies between."""
+_ABOUT = 1.5
+"""Polars' approximate count of distinct values was seen to be up to 20 % off."""
 _FLOAT64 = 1.7976931348623157e308
 
 
@@ -83,6 +87,7 @@ def inspect(frame: pl.LazyFrame, *, target: str, task: str = "auto", exclude: Se
             f"target {target!r} must have values, but all {seen['', 'rows']:,} rows are null: choose another target"
         )
     _must_be_finite(seen)
+    _must_be_dates(dtypes, seen)
     distinct = _distinct(table, [c for c, d in dtypes.items() if _few(c, d, target, seen)])
     goal = _target(target, dtypes[target], task, seen, distinct.get(target))
     columns = []
@@ -152,7 +157,8 @@ def _observe(table: pl.LazyFrame, dtypes: dict[str, DType], target: str) -> dict
         if dtype == "string" or name == target:
             asked[name, "distinct"] = column.approx_n_unique()
         if dtype != "string":
-            asked[name, "min"], asked[name, "max"] = column.min(), column.max()
+            ends = column.cast(pl.Int64) if dtype == "timestamp" else column
+            asked[name, "min"], asked[name, "max"] = ends.min(), ends.max()
         if dtype == "float64":
             infinite = column.is_infinite()
             asked[name, "infinite"] = infinite.sum()
@@ -170,11 +176,22 @@ def _must_be_finite(seen: dict[tuple[str, str], Any]) -> None:
             )
 
 
+def _must_be_dates(dtypes: dict[str, DType], seen: dict[tuple[str, str], Any]) -> None:
+    for name, dtype in dtypes.items():
+        for end in ("min", "max"):
+            moment = seen[name, end] if dtype == "timestamp" else None
+            if moment is not None and not _YEARS[0] <= moment < _YEARS[1]:
+                raise DataError(
+                    f"column {name!r} must hold times of the years 1 to 9999, found {moment} microseconds from 1970: "
+                    "check its unit, or exclude it"
+                )
+
+
 def _few(name: str, dtype: DType, target: str, seen: dict[tuple[str, str], Any]) -> bool:
-    """Whether the column may have few enough values to list; the approximate count is within some percent."""
+    """Whether the column may have few enough values to list; the count is approximate."""
     if name == target:
-        return bool(seen[name, "distinct"] <= 1.2 * MAX_CLASSES)
-    return dtype == "string" and bool(seen[name, "distinct"] <= 1.2 * MAX_ENUMERATED + 5)
+        return bool(seen[name, "distinct"] <= _ABOUT * MAX_CLASSES)
+    return dtype == "string" and bool(seen[name, "distinct"] <= _ABOUT * MAX_ENUMERATED)
 
 
 def _distinct(table: pl.LazyFrame, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -234,7 +251,8 @@ def _column(
         return Column(name=name, dtype=dtype, nullable=nullable, values=enumeration)
     low, high = seen[name, "min"], seen[name, "max"]
     if low == high:
-        warnings.append(f"column {name!r} has one value only ({low}): nothing can be learnt from it")
+        shown = "one time" if dtype == "timestamp" else low
+        warnings.append(f"column {name!r} has one value only ({shown}): nothing can be learnt from it")
     if dtype not in ("int64", "float64"):
         return Column(name=name, dtype=dtype, nullable=nullable)
     minimum, maximum = widened(low, high)
@@ -248,6 +266,8 @@ def widened(low: float | int, high: float | int) -> tuple[float | int, float | i
     (0, 50)
     """
     span = high - low
+    if not span:  # a constant says nothing of what may come
+        span = abs(high) or 1
     least, most = low - span, high + span
     if low >= 0:
         least = max(least, type(low)(0))

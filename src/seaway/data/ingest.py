@@ -1,7 +1,7 @@
 """Take a table in: check it, describe it, split it.
 
 In: the URI of a table and what to predict, perhaps a contract. Out: train, validation and test as Parquet, the
-contract, the profile and a report. Nothing is held in memory whole, and an output takes its name only when it is complete.
+contract, the profile and a report. Nothing is held in memory whole; an output takes its name only when it is complete.
 """
 
 from __future__ import annotations

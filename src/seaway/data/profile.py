@@ -7,7 +7,6 @@ counts, histograms and quantiles.
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -19,9 +18,9 @@ from seaway.model.contract import Column, Contract
 QUANTILES = (5, 25, 50, 75, 95)
 BINS = 20
 TOP = 10
-MAX_COUNTED = 1_000_000
+MAX_COUNTED = 100_000
 """Columns with more distinct values get no top values and an approximate count: counting holds them in memory."""
-QUANTILE_ROWS = 1_000_000
+QUANTILE_ROWS = 500_000
 """Quantiles are exact up to so many rows, then those of every n-th row: they hold their rows in memory."""
 
 
@@ -94,7 +93,8 @@ def _read_values(table: pl.LazyFrame, columns: tuple[Column, ...], described: li
     for column, out in zip(columns, described, strict=True):
         value = pl.col(column.name)
         if out["distinct"] <= MAX_COUNTED:
-            counts = table.select(value.alias("value")).drop_nulls().group_by("value").agg(pl.len().alias("count"))
+            values = value.cast(pl.Int64) if column.dtype == "timestamp" else value
+            counts = table.select(values.alias("value")).drop_nulls().group_by("value").agg(pl.len().alias("count"))
             asked.append(("top", out, counts))
         if column.dtype in ("int64", "float64", "timestamp") and out["count"] and _spans(out):
             asked.append(("histogram", out, _binned(table, column, out)))
@@ -108,6 +108,8 @@ def _read_values(table: pl.LazyFrame, columns: tuple[Column, ...], described: li
             out["quantiles"] = {q: _json(value) for q, value in answer.row(0, named=True).items()}
         else:
             out["distinct"], out["exact_distinct"] = answer.height, True
+            if out["dtype"] == "timestamp":
+                continue
             # ties by value, so that the same table gives the same profile
             ordered = answer.sort(["count", "value"], descending=[True, False])
             out["top"] = [{"value": _json(v), "count": n} for v, n in ordered.head(TOP).iter_rows()]
@@ -139,13 +141,13 @@ def _binned(table: pl.LazyFrame, column: Column, out: dict[str, Any]) -> pl.Lazy
 def _json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value
 
 
 def _moment(microseconds: int | None) -> str | None:
     if microseconds is None:
         return None
-    return str(pl.Series([microseconds]).cast(pl.Datetime("us", "UTC")).dt.to_string("iso:strict").item())
+    return str(pl.Series([microseconds]).cast(pl.Datetime("us", "UTC")).dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").item())
 
 
 _ROW = "\x00row"

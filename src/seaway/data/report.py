@@ -6,6 +6,8 @@ In: the contract, the profile, warnings, violations, sizes. Out: a self-containe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -115,28 +117,28 @@ def _numbers(columns: Sequence[dict[str, Any]]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, bool) else value
+    return str(value)[:19] if isinstance(value, bool | str) else value
 
 
 def _chart(column: dict[str, Any]) -> str:
-    title = table(
-        [f"{column['name']} ({column['dtype']})"], [[f"{column['count']:,} values, {column['nulls']:,} missing"]]
+    title = (
+        f"<h3>{escape(column['name'])} ({column['dtype']})</h3>"
+        f'<p class="note">{column["count"]:,} values, {column["nulls"]:,} missing</p>'
     )
     if "histogram" in column:
         edges, counts = column["histogram"]["edges"], column["histogram"]["counts"]
+        spans = zip(pairwise(edges), counts, strict=True)
         if column["dtype"] == "timestamp":
-            days = [f"{_day(a)} to {_day(b)}" for a, b in pairwise(edges)]
-            return title + bars(days, counts)
+            return title + table(["from", "to", "rows"], [[_day(a), _day(b), n] for (a, b), n in spans])
         return title + histogram(edges, counts)
     if column.get("top"):
-        return title + bars([_short(e["value"]) for e in column["top"]], [e["count"] for e in column["top"]])
+        rows = [[_short(e["value"]), e["count"], f"{100 * e['count'] / column['count']:.1f} %"] for e in column["top"]]
+        return title + table(["value", "rows", "share"], rows)
     return title + paragraph(f"about {number(column['distinct'])} different values")
 
 
 def _day(microseconds: float) -> str:
-    from datetime import UTC, datetime, timedelta
-
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d")
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat(" ", "minutes")[:16]
 
 
 def _short(value: Any) -> str:

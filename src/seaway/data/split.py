@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seaway.data.dtypes import contract_dtype, convert
 from seaway.errors import DataError, InputError
 
-EXACT_ROWS = 2**24
+EXACT_ROWS = 2**22
 """Up to so many rows a random split has exactly the rounded sizes; beyond it nearly: within about 0.1 %."""
 
 

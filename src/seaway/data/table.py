@@ -64,7 +64,7 @@ def reading(uri: str) -> Iterator[None]:
         if isinstance(e, OSError) and e.filename is not None and e.errno is not None:
             raise  # a disk that is full or a file that may not be written is not the table's fault
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise DataError(f"{uri}: must be a table that can be read whole: {first}: check the file, or write it again") from e
+        raise DataError(f"{uri}: must be a table that can be read whole: {first}: write it again") from e
 
 
 def files(path: Path, uri: str) -> list[Path]:
@@ -121,7 +121,7 @@ def _scan_parquet(found: Sequence[Path], root: Path, uri: str) -> pl.LazyFrame:
                 f"{name}: must be a whole Parquet file, but its end (the footer) is missing: it was cut, copy it again"
             )
         with reading(name):
-            schemas.append(dict(pl.read_parquet_schema(path)))
+            schemas.append(dict(pl.scan_parquet(path, glob=False).collect_schema()))
     for path, schema in zip(found, schemas, strict=True):
         if schema != schemas[0]:
             differing = sorted(c for c in {*schema, *schemas[0]} if schema.get(c) != schemas[0].get(c))

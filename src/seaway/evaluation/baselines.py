@@ -22,10 +22,8 @@ from seaway.model.contract import Contract, Target
 from seaway.model.session import open_session
 
 TARGET = "__target__"
-MAX_ROWS = 250_000
-"""More rows would move a linear model's coefficients by less than the holdout can tell."""
-NEWTON_SIZE = 2_000
-"""Features times classes up to which Newton's method (a dense Hessian) is faster than L-BFGS."""
+MAX_ROWS, MAX_CELLS = 250_000, 80_000_000
+"""More rows (or rows times features) would move a linear model by less than the holdout can tell; 320 MB at most."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class TrainFeatures:
     """Of the whole file."""
 
     @classmethod
-    def read(cls, uri: str, *, max_rows: int = MAX_ROWS) -> TrainFeatures:
-        """Read the file, or of a longer one ``max_rows`` rows spread evenly.
+    def read(cls, uri: str, *, max_rows: int = MAX_ROWS, max_cells: int = MAX_CELLS) -> TrainFeatures:
+        """Read the file, or of a longer one as many rows as are allowed, spread evenly.
 
         Raises:
             DataError: it cannot be read, is empty, or is not such a file.
@@ -51,11 +49,12 @@ class TrainFeatures:
             names = frame.collect_schema().names()
             if not names or names[-1] != TARGET or len(names) < 2:
                 raise DataError(f"{uri}: training features must end in the column {TARGET!r}, found {names[-3:]}")
+            limit = max(1, min(max_rows, max_cells // (len(names) - 1)))
             with table.reading(uri):
                 rows = int(frame.select(pl.len()).collect().item())
-                if rows > max_rows:
+                if rows > limit:
                     at = pl.int_range(pl.len(), dtype=pl.Int64)
-                    frame = frame.filter(at * max_rows % rows < max_rows)
+                    frame = frame.filter(at * limit % rows < limit)
                 whole = frame.collect()
         if whole.is_empty():
             raise DataError(f"{uri}: training features must have rows, found none")
@@ -91,17 +90,13 @@ class Linear:
                 f"the linear baseline was trained on {len(train.target):,} of {train.rows:,} rows, spread evenly"
             )
         self._classes = None if target.classes is None else len(target.classes)
-        usable = np.where(np.isfinite(train.matrix), train.matrix, np.nan)
-        with warnings.catch_warnings():
-            # a feature that is missing on every row has no mean: it stays missing, and counts as 0 below
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._mean = np.nanmean(usable, axis=0, dtype=np.float64).astype(np.float32)
-            spread = np.nanstd(usable, axis=0, dtype=np.float64).astype(np.float32)
+        columns = [_mean_and_spread(column) for column in train.matrix.T]
+        self._mean, spread = (np.array(c, dtype=np.float32) for c in zip(*columns, strict=True))
         self._scale = np.where(spread > 0, spread, np.float32(1))
         self._present: list[int] = []
         if target.classes is not None:
             self._present = np.flatnonzero(_counts(train.target, target)).tolist()
-        self._model = self._fit(self._standardized(usable), train.target)
+        self._model = self._fit(self._standardized(train.matrix), train.target)
 
     def answer(self, matrix: NDArray[np.float32]) -> Answers:
         """Answers to features of shape [n, features]."""
@@ -115,23 +110,27 @@ class Linear:
     def _fit(self, rows: NDArray[np.float32], target: NDArray[Any]) -> Any:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         if self._classes is None:
             return Ridge(alpha=1.0).fit(rows, target)
         if len(self._present) < 2:
             self.notes.append("the training target holds one class: the linear baseline answers it always")
             return None
-        newton = rows.shape[1] * len(self._present) <= NEWTON_SIZE
-        model = LogisticRegression(solver="newton-cholesky" if newton else "lbfgs", tol=1e-3, max_iter=100)
+        # on standardized features L-BFGS needs some 15 passes; a Newton step costs as many as there are features
+        model = LogisticRegression(solver="lbfgs", tol=1e-3, max_iter=100)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            model.fit(rows, target)
+            # two threads gain nothing on one such fit, and wait spinning where other steps run beside this one
+            with threadpool_limits(1):
+                model.fit(rows, target)
         if any(issubclass(w.category, ConvergenceWarning) for w in caught):
             self.notes.append("the linear baseline stopped before it converged")
         return model
 
     def _standardized(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = ((matrix - self._mean) / self._scale).astype(np.float32, copy=False)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite becomes 0 below
+            rows = ((matrix - self._mean) / self._scale).astype(np.float32, copy=False)
         rows[~np.isfinite(rows)] = 0.0
         return rows
 
@@ -147,6 +146,14 @@ class FeatureGraph:
         """Features of raw rows, float32 [n, features]."""
         (matrix,) = run(self._session, batch, self.contract, name="features").values()
         return matrix
+
+
+def _mean_and_spread(column: NDArray[np.float32]) -> tuple[float, float]:
+    """Of the finite values; 0 and 0 if there are none."""
+    finite = column[np.isfinite(column)]
+    if not len(finite):
+        return 0.0, 0.0
+    return float(finite.mean(dtype=np.float64)), float(finite.std(dtype=np.float64))
 
 
 def _counts(target: NDArray[Any], declared: Target) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ TITLES = {
 }
 """How people write a metric; others as they are, with spaces for underscores."""
 
-MANY_CLASSES = 20
+FEW_CLASSES, MANY_CLASSES = 5, 20
 MANY_VALUES = 8
 
 
@@ -52,19 +52,13 @@ def render(evaluation: Evaluation, curves: Curves, info: Mapping[str, Any]) -> s
 
 
 def _sections(evaluation: Evaluation, curves: Curves, info: Mapping[str, Any]) -> Iterator[html.Section]:
-    yield html.Section("Result", _headline(evaluation))
+    yield html.Section("Result", _headline(evaluation, info))
     yield html.Section("Metrics", _metrics(evaluation), "All models answered the same rows.")
-    if curves.roc or curves.calibration:
-        yield html.Section("Curves", html.beside(*_drawings(evaluation, curves)))
-    if evaluation.confusion_matrix:
+    yield html.Section("Curves", html.beside(*_drawings(evaluation, curves)))
+    if evaluation.confusion_matrix and not _confusion_beside(evaluation):
         yield html.Section("Confusion matrix", _confusion(evaluation), "Rows: the truth. Columns: the answer.")
-    if curves.histograms:
-        kind = "Errors" if evaluation.task == "regression" else "Scores"
-        drawn = [
-            html.titled(h.title, html.histogram(h.edges, h.counts, x_label=h.x_label, series=k, size=(460, 170)))
-            for k, h in enumerate(curves.histograms)
-        ]
-        yield html.Section(kind, html.beside(*drawn))
+    if curves.histograms and evaluation.classes:
+        yield html.Section("Scores", html.beside(*_histograms(curves, (460, 170))))
     if agreement := info.get("agreement"):
         yield html.Section(
             "Agreement of the graph with the framework",
@@ -75,12 +69,13 @@ def _sections(evaluation: Evaluation, curves: Curves, info: Mapping[str, Any]) -
     yield html.Section("Provenance", _provenance(evaluation, info))
 
 
-def _headline(evaluation: Evaluation) -> str:
+def _headline(evaluation: Evaluation, info: Mapping[str, Any]) -> str:
     model, name = evaluation.model, evaluation.primary
     cards: list[tuple[str, Any]] = [
         ("model", model["name"]),
         ("version", model["version"]),
         ("framework", model["framework"]),
+        ("estimator", info.get("estimator")),
         ("holdout rows", evaluation.rows),
         (f"{title(name)}, model", evaluation.metrics[name]),
         *((f"{title(name)}, {b} baseline", m[name]) for b, m in sorted(evaluation.baselines.items())),
@@ -132,10 +127,11 @@ def _drawings(evaluation: Evaluation, curves: Curves) -> Iterator[str]:
             x_range=unit,
             y_range=unit,
         )
-        yield html.titled("ROC: of which the dotted line is chance", drawn)
+        yield html.titled("ROC; the dotted line is chance", drawn)
     if evaluation.task == "regression":
         drawn = html.lines(curves.calibration, x_label="mean answer", y_label="mean truth", diagonal=True, markers=True)
-        yield html.titled("Calibration: bins of equally many rows; exact on the dotted line", drawn)
+        yield html.titled("Calibration in bins of equally many rows; exact on the dotted line", drawn)
+        yield from _histograms(curves, (480, 360))
         return
     drawn = html.lines(
         curves.calibration,
@@ -146,7 +142,19 @@ def _drawings(evaluation: Evaluation, curves: Curves) -> Iterator[str]:
         x_range=unit,
         y_range=unit,
     )
-    yield html.titled("Calibration: ten bins; exact on the dotted line", drawn)
+    yield html.titled("Calibration in ten bins; exact on the dotted line", drawn)
+    if _confusion_beside(evaluation):
+        yield html.titled("Confusion matrix; rows: the truth, columns: the answer", _confusion(evaluation))
+
+
+def _histograms(curves: Curves, size: tuple[int, int]) -> Iterator[str]:
+    for k, h in enumerate(curves.histograms):
+        yield html.titled(h.title, html.histogram(h.edges, h.counts, x_label=h.x_label, series=k, size=size))
+
+
+def _confusion_beside(evaluation: Evaluation) -> bool:
+    """Whether a small matrix takes the place that the ROC curve of two classes would have."""
+    return evaluation.roc is None and 2 <= len(evaluation.classes) <= FEW_CLASSES
 
 
 def _confusion(evaluation: Evaluation) -> str:
@@ -186,6 +194,7 @@ def _provenance(evaluation: Evaluation, info: Mapping[str, Any]) -> str:
     if evaluation.champion is not None:
         rows.append(("now served", evaluation.champion["uri"]))
     rows += _flat(info.get("provenance", {}))
+    rows += _flat(info.get("params", {}), "parameter: ")
     return html.table(["what", "value"], [(k, str(v)) for k, v in rows])
 
 

@@ -62,6 +62,14 @@ class Evaluation:
         """Whether a ``higher`` or a ``lower`` primary metric is better."""
         return self.directions[self.primary]
 
+    @property
+    def classification_metrics(self) -> dict[str, Any] | None:
+        """What KFP's ClassificationMetrics shows: classes, confusion matrix and ROC; None for regression."""
+        if self.task != "classification":
+            return None
+        matrix = [list(row) for row in self.confusion_matrix]
+        return {"classes": list(self.classes), "confusion_matrix": matrix, "roc": self.roc}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"format": FORMAT, **asdict(self)}

@@ -8,12 +8,12 @@ exact quantiles hold their column in memory, so for a large table each has a pas
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
-import numpy as np
 
 from seaway.errors import DataError
 from seaway.features.fitted import Fitted, FittedPlan
@@ -138,32 +138,32 @@ class _Wanted:
         """The feature with its statistics."""
         rows = int(found["rows"])
         mine = {name.removeprefix(f"{self.key}."): v for name, v in found.items() if name.startswith(f"{self.key}.")}
-        base = {"feature": self.feature, "dtype": self.dtype, "missing": rows - int(found[f"{self.column}.n"])}
         feature = self.feature
+        base = Fitted(feature=feature, dtype=self.dtype, missing=rows - int(found[f"{self.column}.n"]))
         if isinstance(feature, Numeric):
-            offset, scale = _scale(feature, mine, rows - base["missing"])
-            return Fitted(**base, fill=_fill(feature, mine), offset=offset, scale=scale)
+            offset, scale = _scale(feature, mine, rows - base.missing)
+            return replace(base, fill=_fill(feature, mine), offset=offset, scale=scale)
         if isinstance(feature, Elapsed):
             reference = float(mine["min"] or 0)
-            return Fitted(**base, fill=reference, offset=reference, scale=float(DAY))
+            return replace(base, fill=reference, offset=reference, scale=float(DAY))
         if isinstance(feature, Bucketize):
-            return Fitted(**base, edges=feature.edges or _edges(mine))
+            return replace(base, edges=feature.edges or _edges(mine))
         if kept is None:
-            return Fitted(**base)
+            return base
         values, counts = kept["v"].to_list(), kept["n"].to_list()
         least = 1.0
         if isinstance(feature, OneHot):
             least = feature.min_frequency * rows if feature.min_frequency < 1 else feature.min_frequency
         many = sum(n >= least for n in counts)
-        return Fitted(**base, categories=tuple(values[:many]), counts=tuple(counts[:many]))
+        return replace(base, categories=tuple(values[:many]), counts=tuple(counts[:many]))
 
 
 def _fill(feature: Numeric, mine: dict[str, Any]) -> float | None:
-    """What missing values become; 0 for the mean or median of nothing."""
+    """What missing values become; 0 for the mean or median of nothing, or one beyond a double."""
     if feature.impute == "none":
         return None
     value = feature.fill if feature.impute == "constant" else mine["raw_mean" if feature.impute == "mean" else "median"]
-    return float(value) if value is not None else 0.0
+    return float(value) if value is not None and math.isfinite(value) else 0.0
 
 
 def _scale(feature: Numeric, mine: dict[str, Any], present: int) -> tuple[float, float]:
@@ -173,8 +173,8 @@ def _scale(feature: Numeric, mine: dict[str, Any], present: int) -> tuple[float,
     if feature.scale == "standard":
         offset, scale = float(mine["mean"]), float(mine["std"])
         # rounding may leave a constant column a tiny deviation (the bound is that of Chan, Golub and LeVeque, 1983)
-        noise = present * np.finfo(np.float64).eps
-        if scale**2 <= noise * scale**2 + (noise * offset) ** 2:
+        noise = present * sys.float_info.epsilon
+        if scale <= math.hypot(math.sqrt(noise) * scale, noise * offset):
             scale = 0.0
     elif feature.scale == "min_max":
         offset, scale = float(mine["min"]), float(mine["max"]) - float(mine["min"])
@@ -182,7 +182,7 @@ def _scale(feature: Numeric, mine: dict[str, Any], present: int) -> tuple[float,
         offset, scale = float(mine["q2"]), float(mine["q3"]) - float(mine["q1"])
     if not (math.isfinite(offset) and math.isfinite(scale)):  # numbers near the largest double
         return 0.0, 1.0
-    return offset, scale if scale > np.finfo(np.float64).tiny else 1.0
+    return offset, scale if scale > sys.float_info.min else 1.0
 
 
 def _edges(mine: dict[str, Any]) -> tuple[float, ...]:

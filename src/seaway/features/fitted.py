@@ -1,7 +1,7 @@
 """A plan with what was learnt from the training rows: all that a feature graph is made of.
 
-In: a plan and statistics, from `seaway.features.fit` or from JSON. Out: a `FittedPlan`, whose ``feature_names`` name the
-columns of the feature matrix.
+In: a plan and statistics, from `seaway.features.fit` or from JSON. Out: a `FittedPlan`, whose ``feature_names`` name
+the columns of the feature matrix.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Fitted:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Fitted:
         """What ``to_dict`` wrote."""
-        rest = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k != "feature"}
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k != "feature"}
         try:
             return cls(feature=feature_from_dict(raw["feature"]), **rest)
         except (KeyError, TypeError) as e:

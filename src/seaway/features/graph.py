@@ -74,7 +74,7 @@ def to_onnx(fitted: FittedPlan, contract: Contract) -> onnx.ModelProto:
 
 
 def _assemble(nodes: Nodes, fitted: FittedPlan) -> str:
-    """The matrix [n, F]: rows of numbers turned into columns, then the ones of the one-hot columns scattered into zeros."""
+    """The matrix [n, F]: numbers, then zeros with the ones of the one-hot columns scattered into them."""
     parts = [(b, found) for b in BLOCKS if (found := [f for f in fitted.features if b.takes(f)])]
     nodes.want_numbers([c for block, features in parts for c in block.numbers(features)])
     rows = [block.emit(nodes, features) for block, features in parts if block is not _ONE_HOT]

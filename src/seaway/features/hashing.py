@@ -1,7 +1,7 @@
 """MurmurHash3 of strings, as ONNX Runtime's own operator computes it.
 
-Standard ONNX has no hash of a string. ``com.microsoft.MurmurHash3`` is in every build of ONNX Runtime (and so in Triton);
-a check of operators has to allow what `ALLOWED_EXTRA_OPS` names. `murmurhash3` is the reference.
+Standard ONNX has no hash of a string. ``com.microsoft.MurmurHash3`` is in every build of ONNX Runtime (and so in
+Triton); a check of operators has to allow what `ALLOWED_EXTRA_OPS` names. `murmurhash3` is the reference.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ from seaway.model.contract import Column, Contract
 
 FEW = 200
 """A string with at most this many distinct values keeps them all, if frequent enough."""
-MANY = 64
-"""Of a string with more, this many are kept: a hundred thousand rows tell little about the rest."""
-RARE = 1e-4
-"""A category in a smaller fraction of the rows counts as unknown, which so becomes known in training."""
+MANY = 32
+"""Of a string with more, this many are kept."""
+RARE = 1e-3
+"""A category in a smaller fraction of the rows counts as unknown: training then sees that bucket filled, and a tree has
+no columns to search that hardly ever differ."""
 IDENTIFIER = 0.5
 """A string with more distinct values than this fraction of the rows names the row: it says nothing of the next one."""
 
@@ -31,13 +32,13 @@ def infer(contract: Contract, profile: Mapping[str, Any] | None = None) -> Featu
 
     Args:
         contract: the raw columns.
-        profile: what `ingest` counted: ``rows`` and ``columns[name]["distinct"]``. Without it every string is taken to
-            have many values, unless the contract enumerates them.
+        profile: what `ingest` counted: ``rows``, and ``name`` and ``distinct`` of each of ``columns``. Without it every
+            string is taken to have many values, unless the contract enumerates them.
 
     Raises:
         PlanError: no column is left.
     """
-    counts = (profile or {}).get("columns") or {}
+    counts = {about["name"]: about for about in (profile or {}).get("columns", ())}
     rows = (profile or {}).get("rows")
     features: list[Feature] = []
     named: list[Column] = []
@@ -60,9 +61,8 @@ def infer(contract: Contract, profile: Mapping[str, Any] | None = None) -> Featu
 def _features(column: Column, distinct: int | None) -> list[Feature]:
     name = column.name
     if column.dtype == "string":
-        # unknown and missing have their own columns
-        most = max(distinct, 1) if distinct is not None and distinct <= FEW else MANY
-        return [OneHot(column=name, min_frequency=RARE, max_categories=most)]
+        few = distinct is not None and distinct <= FEW
+        return [OneHot(column=name, min_frequency=RARE, max_categories=FEW if few else MANY)]
     found: list[Feature]
     if column.dtype == "timestamp":
         found = [DateParts(column=name)]

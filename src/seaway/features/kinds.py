@@ -92,6 +92,7 @@ class Numeric(Feature):
     scale: Scale = "standard"
 
     def check(self) -> None:
+        """Whether it can fill and scale as told."""
         self.one_of("impute", get_args(Impute))
         self.one_of("scale", get_args(Scale))
         if not _number(self.fill):
@@ -134,6 +135,7 @@ class Bucketize(Feature):
     """``one_hot`` has a bucket for missing values too; ``ordinal`` is 0 for missing, then 1, 2, ..."""
 
     def check(self) -> None:
+        """Whether there is one way to find the edges."""
         self.one_of("encode", ("one_hot", "ordinal"))
         if not all(_number(e) for e in self.edges) or any(
             b <= a for a, b in zip(self.edges, self.edges[1:], strict=False)
@@ -158,6 +160,7 @@ class OneHot(Feature):
     """Keep at most this many, the most frequent; ties go to the smaller value."""
 
     def check(self) -> None:
+        """Whether the limits are numbers of categories."""
         if not _number(self.min_frequency) or self.min_frequency <= 0:
             raise self.wrong("min_frequency", "a fraction above 0 or a count of at least 1")
         if not _whole(self.max_categories) or not 1 <= self.max_categories <= MAX_ONE_HOT:
@@ -175,6 +178,7 @@ class Ordinal(Feature):
     """Keep at most this many, the most frequent."""
 
     def check(self) -> None:
+        """Whether the limit is a number of categories."""
         if not _whole(self.max_categories) or not 1 <= self.max_categories <= 10_000_000:
             raise self.wrong("max_categories", "a whole number from 1 to 10,000,000")
 
@@ -190,6 +194,7 @@ class Hash(Feature):
     seed: int = 0
 
     def check(self) -> None:
+        """Whether there are buckets to fall into."""
         if not _whole(self.buckets) or not 2 <= self.buckets <= MAX_ONE_HOT:
             raise self.wrong("buckets", f"a whole number from 2 to {MAX_ONE_HOT:,}")
         if not _whole(self.seed) or not 0 <= self.seed < 2**31:
@@ -211,6 +216,7 @@ class DateParts(Feature):
     is_weekend: bool = False
 
     def check(self) -> None:
+        """Whether there is a part, and each is one."""
         for option in ("cyclic", "raw"):
             value = getattr(self, option)
             if wrong := [p for p in value if p not in get_args(Part)]:
@@ -221,7 +227,7 @@ class DateParts(Feature):
         if not isinstance(self.is_weekend, bool):
             raise self.wrong("is_weekend", "true or false")
         if not (self.cyclic or self.raw or self.is_weekend):
-            raise PlanError(f"column {self.column!r}, date_parts: name at least one part in cyclic or raw, or is_weekend")
+            raise PlanError(f"column {self.column!r}, date_parts: name a part in cyclic or raw, or is_weekend")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,9 +260,8 @@ def feature_from_dict(raw: Mapping[str, Any]) -> Feature:
     known = {f.name for f in dataclasses.fields(kind)}
     options = {k: v for k, v in raw.items() if k != "transform"}
     if unknown := sorted(set(options) - known):
-        takes = ", ".join(sorted(known - {"column"})) or "nothing"
-        near = nearest(unknown[0], known)
-        raise PlanError(f"column {column!r}, {name}: it has no option {unknown[0]!r}{near or f', its options are {takes}'}")
+        near = nearest(unknown[0], known) or f", its options are {sorted(known - {'column'})}"
+        raise PlanError(f"column {column!r}, {name}: it has no option {unknown[0]!r}{near}")
     for option, value in options.items():
         default = getattr(kind, option, None)
         if isinstance(default, tuple):

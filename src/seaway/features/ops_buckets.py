@@ -23,8 +23,9 @@ class BucketBlock:
         out = []
         for f in _ordered(features):
             if _one_hot(f):
-                low, high = ["-inf", *map(_text, f.edges)], [*map(_text, f.edges), "inf"]
-                out += [f"{f.column}={'[' if k else '('}{a}, {b})" for k, (a, b) in enumerate(zip(low, high, strict=True))]
+                low = ["(-inf", *(f"[{e:.12g}" for e in f.edges)]
+                high = [*(f"{e:.12g}" for e in f.edges), "inf"]
+                out += [f"{f.column}={a}, {b})" for a, b in zip(low, high, strict=True)]
                 out.append(f"{f.column}=<missing>")
             else:
                 out.append(f"{f.column}.bucket")
@@ -49,7 +50,9 @@ class BucketBlock:
                 count = len(f.edges) + 1
                 weights[k, end : end + count] = np.arange(1, count + 1)
                 end += count
-            parts.append(nodes.add("MatMul", nodes.constant(weights, np.float32), _member(nodes, ordinal, missing=False)))
+            parts.append(
+                nodes.add("MatMul", nodes.constant(weights, np.float32), _member(nodes, ordinal, missing=False))
+            )
         return parts[0] if len(parts) == 1 else nodes.add("Concat", *parts, axis=0)
 
 
@@ -72,7 +75,8 @@ def _member(nodes: Nodes, features: Sequence[Fitted], *, missing: bool) -> str:
     below = nodes.add("Not", nodes.add("GreaterOrEqual", x, _column(nodes, high)))
     inside = nodes.add("And", nodes.add("And", above, below), nodes.add("Not", gone))
     if missing:
-        inside = nodes.add("Where", nodes.constant(np.asarray(absent).reshape(-1, 1), np.bool_), gone, inside)
+        marker = nodes.constant(np.asarray(absent).reshape(-1, 1), np.bool_)
+        inside = nodes.add("Or", inside, nodes.add("And", gone, marker))
     return nodes.add("Cast", inside, to=FLOAT)
 
 
@@ -82,10 +86,6 @@ def _one_hot(fitted: Fitted) -> bool:
 
 def _ordered(features: Sequence[Fitted]) -> list[Fitted]:
     return sorted(features, key=lambda f: not _one_hot(f))
-
-
-def _text(edge: float) -> str:
-    return f"{edge:.12g}"
 
 
 def _column(nodes: Nodes, values: Sequence[float]) -> str:

@@ -44,7 +44,7 @@ class OneHotBlock:
         return isinstance(fitted.feature, OneHot | Hash)
 
     def names(self, features: Sequence[Fitted]) -> list[str]:
-        """``column=<unknown>``, ``column=<missing>``, ``column=value`` ...; for hash ``column=<missing>``, ``column#0`` ..."""
+        """``column=<unknown>``, ``column=<missing>``, ``column=value``; for hash ``column=<missing>``, ``column#0``."""
         out = []
         for f in features:
             if isinstance(f.feature, Hash):

@@ -6,7 +6,7 @@ No sine is computed at run time, and one row passes few nodes. The proleptic Gre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,9 @@ class DateBlock:
 
     def names(self, features: Sequence[Fitted]) -> list[str]:
         """``column.part.sin``, ``column.part.cos``, ``column.part``, ``column.is_weekend``."""
-        return [f"{c}.{suffix}" for options, columns in _groups(features) for _, suffix in _wanted(options) for c in columns]
+        return [
+            f"{c}.{suffix}" for options, columns in _groups(features) for _, suffix in _wanted(options) for c in columns
+        ]
 
     def numbers(self, features: Sequence[Fitted]) -> list[str]:
         """None: a double holds microseconds exactly for 285 years only."""
@@ -109,8 +111,8 @@ def _emit_group(nodes: Nodes, options: DateParts, columns: Sequence[str]) -> str
 def _day_in_four_years(nodes: Nodes, days: str) -> str:
     """Days since 0000-03-01 as an index of the table of four years that end with a leap day.
 
-    Three of four centuries lack their last day: one is added for each such gap passed. The four years after a gap have an
-    own table, since the calendar year in which they begin is no leap year.
+    Three of four centuries lack their last day: one is added for each such gap passed. The four years after a gap have
+    an own table, since the calendar year in which they begin is no leap year.
     """
     of_cycle = nodes.add("Mod", days, nodes.constant(_CYCLE, np.int64))
     gaps = nodes.add("Div", of_cycle, nodes.constant(_CENTURY, np.int64))
@@ -125,7 +127,7 @@ def _day_in_four_years(nodes: Nodes, days: str) -> str:
 def _table(table: str, suffixes: Sequence[str]) -> NDArray[np.float32]:
     """The outputs for every index of a table, [outputs, indices]."""
     raw = _raw(table)
-    rows = []
+    rows: list[NDArray[Any]] = []
     for suffix in suffixes:
         if suffix == "is_weekend":
             rows.append(raw["day_of_week"] >= 5)

@@ -86,7 +86,7 @@ def _log(fitted: Fitted) -> bool:
 
 
 def _ordered(features: Sequence[Fitted]) -> list[Fitted]:
-    """Those with a logarithm last, floats before whole numbers: rows as `Nodes.numbers` holds them need no gathering."""
+    """Logarithms last, floats before whole numbers: rows as `Nodes.numbers` holds them need no gathering."""
     return sorted(features, key=lambda f: (_log(f), f.dtype != "float64"))
 
 
@@ -100,7 +100,7 @@ def _split_log(nodes: Nodes, x: str, sizes: str) -> tuple[str, str]:
 
 
 def _log1p(nodes: Nodes, x: str) -> str:
-    """log(1 + x) to the last bits for small x too: log(u) * x / (u - 1) with u = 1 + x (Kahan; HP-15C handbook, 1982)."""
+    """log(1 + x) to the last bits for small x too: log(u) * x / (u - 1), u = 1 + x (Kahan; HP-15C handbook, 1982)."""
     one = nodes.constant(1.0, np.float64)
     x = nodes.add("Max", x, nodes.constant(LOG_FLOOR, np.float64))
     u = nodes.add("Add", x, one)

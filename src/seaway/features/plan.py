@@ -31,7 +31,9 @@ class FeaturePlan:
         if not self.features:
             raise PlanError("a plan must have at least one feature, found none")
         if twice := [f for k, f in enumerate(self.features) if f in self.features[:k]]:
-            raise PlanError(f"column {twice[0].column!r}: the same {twice[0].transform} is in the plan twice, take one out")
+            raise PlanError(
+                f"column {twice[0].column!r}: the same {twice[0].transform} is in the plan twice, take one out"
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:

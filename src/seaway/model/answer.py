@@ -1,7 +1,7 @@
 """What a model's graph answers: its outputs, in order.
 
-Classification: ``label`` [n] in the target's dtype, ``probabilities`` float32 [n, K] in the order of the target's classes,
-and for two classes ``probability`` float32 [n], that of the positive class. Regression: ``value`` float64 [n].
+Classification: ``label`` [n] in the target's dtype, ``probabilities`` float32 [n, K] in the order of the target's
+classes, and for two classes ``probability`` float32 [n], that of the positive class. Regression: ``value`` float64 [n].
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def compose(features: onnx.ModelProto, estimator: onnx.ModelProto, contract: Con
     """The whole model as one graph; neither of the two given is changed.
 
     Raises:
-        PackageError: the two do not fit each other or the contract, or use operators whose meaning changed between opsets.
+        PackageError: the two do not fit each other or the contract, or an operator's meaning changed between opsets.
     """
     import onnx
 
@@ -45,6 +45,7 @@ def compose(features: onnx.ModelProto, estimator: onnx.ModelProto, contract: Con
     opsets = _common_opsets(parts)
     matrix = _check_features(parts[0].graph, contract)
     answer_tensor = _check_estimator(parts[1].graph, parts[0].graph, contract)
+    answer_name, shape = answer_tensor.name, _shape(answer_tensor)
     one, two, three = (_free_prefix(contract, p) for p in ("features/", "estimator/", "answer/"))
     names = set(contract.names)
     _rename(parts[0].graph, lambda n: n if n in names else one + n)
@@ -56,8 +57,7 @@ def compose(features: onnx.ModelProto, estimator: onnx.ModelProto, contract: Con
         graph.node.extend(part.graph.node)
         graph.initializer.extend(part.graph.initializer)
         graph.sparse_initializer.extend(part.graph.sparse_initializer)
-    shape = _shape(answer_tensor)
-    _post_process(graph, two + answer_tensor.name, shape, contract, three)
+    _post_process(graph, two + answer_name, shape, contract, three)
     graph.input.extend(
         onnx.helper.make_tensor_value_info(c.name, getattr(onnx.TensorProto, _ONNX_TYPE[c.dtype]), ["n"])
         for c in contract.columns
@@ -112,14 +112,27 @@ def _check_same_meaning(part: onnx.ModelProto, domain: str, old: int, new: int) 
         if node.domain not in (domain, "ai.onnx" if domain == "" else domain) or node.op_type in _COMPATIBLE:
             continue
         try:
-            versions_ = {onnx.defs.get_schema(node.op_type, v, domain).since_version for v in (old, new)}
+            before, after = (onnx.defs.get_schema(node.op_type, v, domain) for v in (old, new))
         except onnx.defs.SchemaError:
             continue  # a local function, or one of com.microsoft, which have one version
-        if len(versions_) > 1:
+        if not _extends(before, after):
             raise PackageError(
-                f"operator {node.op_type} of {domain or 'ai.onnx'} must mean the same in opsets {old} and {new}, and does not: "
-                f"export the estimator with opset {versions.OPSET} (ai.onnx.ml {versions.ML_OPSET})"
+                f"operator {node.op_type} of {domain or 'ai.onnx'} must mean the same in opsets {old} and {new}, "
+                f"and does not: export the estimator with opset {versions.OPSET} (ai.onnx.ml {versions.ML_OPSET})"
             )
+
+
+def _extends(before: Any, after: Any) -> bool:
+    """Whether a node written for one version of an operator means the same in a later one.
+
+    It does if inputs, attributes and their defaults are all still there: new types and optional additions do no harm.
+    """
+    kept = [i.name for i in after.inputs[: len(before.inputs)]] == [i.name for i in before.inputs]
+    return kept and all(
+        name in after.attributes
+        and after.attributes[name].default_value.SerializeToString() == attribute.default_value.SerializeToString()
+        for name, attribute in before.attributes.items()
+    )
 
 
 def _check_features(graph: onnx.GraphProto, contract: Contract) -> str:
@@ -136,8 +149,8 @@ def _check_features(graph: onnx.GraphProto, contract: Contract) -> str:
         found = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
         if found != _ONNX_TYPE[column.dtype]:
             raise PackageError(
-                f"the features' input {value.name!r} must be {_ONNX_TYPE[column.dtype]} for a column of {column.dtype}, "
-                f"found {found}: fit the features again with this contract"
+                f"the features' input {value.name!r} must be {_ONNX_TYPE[column.dtype]} for a column of "
+                f"{column.dtype}, found {found}: fit the features again with this contract"
             )
     if len(graph.output) != 1 or graph.output[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise PackageError("the features must have one output, a float32 matrix [n, F]")
@@ -157,7 +170,8 @@ def _check_estimator(graph: onnx.GraphProto, features: onnx.GraphProto, contract
     wanted, given = _shape(inputs[0]), _shape(features.output[0])
     if len(wanted) == 2 and len(given) == 2 and None not in (wanted[1], given[1]) and wanted[1] != given[1]:
         raise PackageError(
-            f"the estimator takes {wanted[1]} features and the features' graph makes {given[1]}: train on the same features"
+            f"the estimator takes {wanted[1]} features and the features' graph makes {given[1]}: "
+            "train on what that graph makes"
         )
     name = "probabilities" if contract.target.task == "classification" else "value"
     for value in graph.output:
@@ -201,7 +215,7 @@ def _post_process(
         label = {"string": TensorProto.STRING, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}[target.dtype]
         kinds = {"label": label, "probabilities": TensorProto.FLOAT, "probability": TensorProto.FLOAT}
     for role, output in promised.items():
-        dims = ["n"] if output.columns is None else ["n", output.columns]
+        dims: list[str | int | None] = ["n"] if output.columns is None else ["n", output.columns]
         graph.output.append(helper.make_tensor_value_info(output.name, kinds[role], dims))
 
 

@@ -1,9 +1,9 @@
 """The walk over an ONNX graph before anything loads it.
 
-In: a file or a parsed model. Out: nothing, or a `PackageError` that names the node, the operator and what to do. The walk
-sees subgraphs and functions too. onnxruntime has no list of allowed operators, reads external data through hard links and
-takes a 68-byte graph that asks for gigabytes at its word; what only the run can tell (a product of two large inputs) is
-bounded by the memory limit in `session`.
+In: a file or a parsed model. Out: nothing, or a `PackageError` that names the node, the operator and what to do. The
+walk sees subgraphs and functions too. onnxruntime has no list of allowed operators, reads external data through hard
+links and takes a 68-byte graph that asks for gigabytes at its word; what only the run can tell (a product of two large
+inputs) is bounded by the memory limit in `session`.
 """
 
 from __future__ import annotations
@@ -62,16 +62,21 @@ def check_file(path: Path, *, max_bytes: int = MAX_BYTES) -> None:
     from google.protobuf.message import DecodeError
 
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as e:
         raise PackageError(f"{path}: must be a file and no symbolic link: {e.strerror}") from None
-    with open(descriptor, "rb") as f:
-        info = os.fstat(f.fileno())
-        if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise PackageError(f"{path}: must be a file, found a folder or device")
+        if info.st_nlink != 1:
             raise PackageError(f"{path}: must be a file with one name, found {info.st_nlink} hard links: copy it")
         if info.st_size > max_bytes:
             raise PackageError(f"{path}: must have at most {max_bytes:,} bytes, found {info.st_size:,}")
-        content = f.read()
+        with open(descriptor, "rb", closefd=False) as f:
+            content = f.read()
+    finally:
+        os.close(descriptor)
     try:
         model = onnx.load_from_string(content)
     except DecodeError:
@@ -93,7 +98,7 @@ def check(model: onnx.ModelProto) -> None:
     calls: dict[tuple[str, str], _Body] = {}
     for key, function in functions.items():
         for domain in function.opset_import:
-            _check_opset(domain, functions)
+            _check_opset(domain)
         calls[key] = _check_body(f"function {function.name}", function, functions)
     body = _check_body("the graph", model.graph, functions)
     total = _expanded(body, calls, {})
@@ -110,12 +115,11 @@ def _check_head(model: onnx.ModelProto) -> None:
         raise PackageError("a model must hold no training graph: export it for inference")
     if found := _METADATA & {p.key for p in model.metadata_props}:
         raise PackageError(f"metadata must not configure onnxruntime, found {sorted(found)}: remove it")
-    functions = {(_domain(f.domain), f.name): f for f in model.functions}
     for domain in model.opset_import:
-        _check_opset(domain, functions)
+        _check_opset(domain)
 
 
-def _check_opset(entry: onnx.OperatorSetIdProto, functions: dict[tuple[str, str], Any]) -> None:
+def _check_opset(entry: onnx.OperatorSetIdProto) -> None:
     domain = _domain(entry.domain)
     if domain in DOMAINS:
         least, most = DOMAINS[domain]
@@ -124,8 +128,6 @@ def _check_opset(entry: onnx.OperatorSetIdProto, functions: dict[tuple[str, str]
                 f"the opset of {domain or 'ai.onnx'} must be {least} to {most}, found {entry.version}: "
                 "export with one of those"
             )
-    elif any(d == domain for d, _ in functions):
-        return
     # a domain that is imported and never used does no harm: converters leave some behind
 
 

@@ -1,13 +1,15 @@
 """A checked graph in onnxruntime, on the CPU.
 
-In: the bytes of a graph that `graph.check` passed. Out: a session. All sessions of a process share one memory arena with a
-limit, so that a graph that asks for more than it should fails by itself and takes no server with it.
+In: the bytes of a graph that `graph.check` passed. Out: a session. All sessions of a process share one memory arena
+with a limit, so that a graph that asks for more than it should fails by itself and takes no server with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 MEMORY_ENV = "SEAWAY_ONNX_MEMORY_MIB"
 """Names the limit of the arena in MiB; by default half of the memory that this process may use."""
 
+_lock = threading.Lock()
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -36,16 +39,16 @@ def open_session(graph: bytes, *, threads: int = 1) -> ort.InferenceSession:
 
     if threads < 1:
         raise InputError(f"a session must have at least one thread, found {threads}")
-    _register_arena(ort)
+    with _lock:
+        _register_arena()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 4  # what goes wrong is raised; a warning per refused request is noise
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # waiting threads leave the cores to others
+    # waiting threads leave the cores to others
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -60,17 +63,15 @@ def memory_limit_mib() -> int:
             raise InputError(f"{MEMORY_ENV} must be a number of MiB, found {text!r}")
         return int(text)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or "max"
         total = min(total, int(_CGROUP.read_text()))
-    except (OSError, ValueError):  # no cgroup v2, or "max"
-        pass
     return max(total // 2 >> 20, 64)
 
 
 @functools.cache
-def _register_arena(ort: object) -> None:
-    import onnxruntime
+def _register_arena() -> None:
+    """Once a process: onnxruntime keeps the first arena."""
+    import onnxruntime as ort
 
-    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
-    info = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": memory_limit_mib() << 20}))
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": memory_limit_mib() << 20}))

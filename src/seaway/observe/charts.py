@@ -38,7 +38,7 @@ def number(value: float | int | str | bool | None) -> str:
     size = abs(value)
     if size == 0:
         return "0"
-    if size >= 1e15 or size < 1e-4:
+    if size >= 1e15 or size < 1e-3:
         return f"{value:.3g}"
     decimals = max(0, 3 - math.floor(math.log10(size)))
     text = f"{value:,.{min(decimals, 6)}f}"

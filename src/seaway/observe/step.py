@@ -32,7 +32,7 @@ def task(
 
     Artifacts among the arguments are handed over as local paths, those named in ``by_uri`` as URIs. Arguments named
     ``metrics`` and ``classification_metrics`` are KFP artifacts that are filled from the result's attributes of those
-    names and are not handed over.
+    names (``metrics``: else from its fields that are numbers) and are not handed over.
 
     Args:
         component: name of the component.
@@ -48,12 +48,15 @@ def task(
     record = Record(component, plain)
     try:
         result = function(**plain)
-        for name, artifact in sinks.items():
-            (_log_metrics if name == "metrics" else _log_classification)(artifact, getattr(result, name))
+        outputs = _outputs(result)
+        if "metrics" in sinks:
+            _log_metrics(sinks["metrics"], getattr(result, "metrics", outputs))
+        if "classification_metrics" in sinks:
+            _log_classification(sinks["classification_metrics"], getattr(result, "classification_metrics", None))
     except BaseException as e:
         record.end("failed", error=e)
         raise
-    record.end("succeeded", outputs=_outputs(result))
+    record.end("succeeded", outputs=outputs)
     return result
 
 
@@ -143,9 +146,10 @@ def _short(value: Any) -> Any:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
 
 
-def _log_metrics(artifact: Any, metrics: Mapping[str, float | None]) -> None:
+def _log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:
     for name, value in metrics.items():
-        if value is not None and math.isfinite(value):  # KFP's metadata takes no NaN
+        # KFP's metadata takes no NaN
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             artifact.log_metric(name, float(value))
 
 

@@ -7,6 +7,7 @@ microsecond, a path in C for many good rows, and a slow one that finds the words
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -45,17 +46,19 @@ class _BrokenError(Exception):
 class Guard:
     """What one column of the contract lets through."""
 
-    __slots__ = ("accepted", "check", "column", "missing", "name")
+    __slots__ = ("accepted", "check", "column", "name")
 
     def __init__(self, column: Column) -> None:
         self.column = column
         self.name = column.name
         self.accepted = ACCEPTED[column.dtype]
         self.check: Check = _COMPILE[column.dtype](column)
-        self.missing: Any = {"string": "", "float64": float("nan")}.get(column.dtype, MISSING_INT64)
 
     def absent(self, n: int, broken: list[Violation]) -> NDArray[Any] | None:
         """The input for a column that the request leaves out: missing in every row, if the contract allows it."""
+        if not self.column.nullable:
+            broken.append(Violation(column=self.name, rule="given", found="nothing", rows=n))
+            return None
         return self.check([None] * n, broken)
 
 
@@ -163,8 +166,8 @@ def _int64(column: Column) -> Check:
 
 
 def _float64(column: Column) -> Check:
-    low = -np.inf if column.minimum is None else float(column.minimum)
-    high = np.inf if column.maximum is None else float(column.maximum)
+    low = -sys.float_info.max if column.minimum is None else float(column.minimum)
+    high = sys.float_info.max if column.maximum is None else float(column.maximum)
 
     def convert(value: Any) -> float:
         if type(value) is not float and type(value) is not int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import os
 import socket
 import struct
 import sys
@@ -60,14 +59,12 @@ def _bind(host: str, port: int) -> socket.socket:
         sock.bind(address)
     except OSError as e:
         sock.close()
-        why = (
-            "is in use by a process that does not share it"
-            if e.errno == errno.EADDRINUSE
-            else os.strerror(e.errno or 0)
-        )
-        raise LaunchError(
-            f"port {port} of {host} must be free, it {why}: stop that process or choose another --port"
-        ) from e
+        if e.errno == errno.EADDRINUSE:
+            raise LaunchError(
+                f"port {port} of {host} must be free, it is in use by a process that does not share it: "
+                "stop that process or choose another --port"
+            ) from e
+        raise LaunchError(f"this process must be allowed to listen on port {port} of {host}: {e.strerror}") from e
     return sock
 
 

@@ -23,7 +23,7 @@ from seaway.serving.listeners import refuse_new
 
 logger = logging.getLogger(__name__)
 
-IDLE_GRACE_S = 0.5
+IDLE_GRACE_S = 1.0
 """How long a connection may stay open for its next request, whose response closes it."""
 
 

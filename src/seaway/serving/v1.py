@@ -39,7 +39,10 @@ def read(model: ServedModel, body: bytes, *, max_rows: int) -> Request:
     request = Request(len(instances))
     broken: list[Violation] = []
     for name, guard in guards.items():
-        array = guard.check([instance.get(name) for instance in instances], broken)
+        if any(name in instance for instance in instances):
+            array = guard.check([instance.get(name) for instance in instances], broken)
+        else:
+            array = guard.absent(len(instances), broken)
         if array is not None and name in fed:
             request.feeds[name] = array
     if broken:

@@ -51,7 +51,7 @@ def read(model: ServedModel, body: bytes, *, max_rows: int) -> Request:
             raise Refusal(
                 400, f"input {name!r}: data must be a list of {n} values, as the shape says, found {_size(data)}"
             )
-        if type(data[0]) is list:
+        if len(shape) == 2 and type(data[0]) is list:
             data = _flattened(name, data)
         if type(datatype) is not str or datatype not in guard.accepted:
             rule = f"sent as {' or '.join(sorted(guard.accepted))}"

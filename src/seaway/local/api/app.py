@@ -25,16 +25,23 @@ class Api:
     Args:
         objects: the objects.
         logs: answers for pods' logs.
+        stopping: set when open streams must end.
         token: the bearer token that every request must carry.
         port: of 127.0.0.1, for the Host header.
         mounts: path prefix to another ASGI application, behind the same token.
     """
 
     def __init__(
-        self, objects: Objects, logs: Logs, *, token: str, port: int, mounts: Mapping[str, Application] | None = None
+        self,
+        objects: Objects,
+        logs: Logs,
+        stopping: asyncio.Event,
+        *,
+        token: str,
+        port: int,
+        mounts: Mapping[str, Application] | None = None,
     ) -> None:
-        self.stopping = asyncio.Event()
-        self._resources = Resources(objects, logs, self.stopping)
+        self._resources = Resources(objects, logs, stopping)
         self._token = token.encode()
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         self._mounts = dict(mounts or {})
@@ -121,7 +128,7 @@ def _discover(parts: list[str], accept: str) -> Answer | None:
             if f"g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" in accept.replace(" ", ""):
                 body = discovery.aggregated(core=parts[0] == "api", version=version)
                 media = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-                return json_answer(body, **{"content-type": media})
+                return json_answer(body, headers={"content-type": media})
         return json_answer(discovery.api_versions() if parts[0] == "api" else discovery.group_list())
     found = None
     if parts[0] == "api" and len(parts) == 2:

@@ -8,14 +8,17 @@ from seaway.local.api.status import Object
 MINOR = "32"
 """The Kubernetes minor version whose behaviour is followed; kubectl picks its own version by it."""
 _SUBRESOURCE_VERBS = {"status": ["get", "patch", "update"], "log": ["get"], "scale": ["get", "patch", "update"]}
-_REVIEWS = (("selfsubjectaccessreviews", "SelfSubjectAccessReview"), ("selfsubjectrulesreviews", "SelfSubjectRulesReview"))
+_REVIEWS = (
+    ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+)
 _AUTHORIZATION = ("authorization.k8s.io", "v1")
 
 
 def version() -> Object:
     """The answer to /version."""
-    return {"major": "1", "minor": MINOR, "gitVersion": f"v1.{MINOR}.0+seaway", "gitCommit": "", "gitTreeState": "clean",
-            "buildDate": "2025-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "linux/amd64"}  # fmt: skip
+    empty = dict.fromkeys(("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler"), "")
+    return empty | {"major": "1", "minor": MINOR, "gitVersion": f"v1.{MINOR}.0+seaway", "platform": "linux/amd64"}
 
 
 def aggregated(*, core: bool, version: str) -> Object:
@@ -29,7 +32,12 @@ def aggregated(*, core: bool, version: str) -> Object:
             resources = [_review(plural, kind) for plural, kind in _REVIEWS]
         versions = [{"version": group_version, "resources": resources, "freshness": "Current"}]
         items.append({"metadata": {"name": group} if group else {}, "versions": versions})
-    return {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"apidiscovery.k8s.io/{version}",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def api_versions() -> Object:
@@ -57,9 +65,17 @@ def resource_list(group: str, version: str) -> Object | None:
     for kind in KINDS:
         if (kind.group, kind.version) != (group, version):
             continue
-        plain = {"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
-                 "verbs": list(kind.verbs), "shortNames": list(kind.short), "categories": list(kind.categories)}  # fmt: skip
-        found.append(plain)
+        found.append(
+            {
+                "name": kind.plural,
+                "singularName": kind.singular,
+                "namespaced": kind.namespaced,
+                "kind": kind.kind,
+                "verbs": list(kind.verbs),
+                "shortNames": list(kind.short),
+                "categories": list(kind.categories),
+            }
+        )
         found += [
             {"name": f"{kind.plural}/{sub}", "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind,
              "verbs": _SUBRESOURCE_VERBS[sub]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -97,7 +98,9 @@ class Request:
 class Answer:
     """A whole answer."""
 
-    def __init__(self, code: int, body: bytes, media: str = "application/json", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, code: int, body: bytes, media: str = "application/json", headers: dict[str, str] | None = None
+    ) -> None:
         self.code, self.body = code, body
         self.headers = {"content-type": media, "cache-control": "no-cache, private"} | (headers or {})
 
@@ -108,7 +111,7 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def json_answer(value: Object | None, code: int = 200, **headers: str) -> Answer:
+def json_answer(value: Object | None, code: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """An object as JSON."""
     return Answer(code, orjson.dumps(value), headers=headers)
 
@@ -116,7 +119,7 @@ def json_answer(value: Object | None, code: int = 200, **headers: str) -> Answer
 class Stream:
     """An answer that is written as it comes; ``parts`` is closed when the client leaves."""
 
-    def __init__(self, parts: AsyncIterator[bytes], media: str = "application/json") -> None:
+    def __init__(self, parts: AsyncGenerator[bytes, None], media: str = "application/json") -> None:
         self.parts, self.media = parts, media
 
     async def send(self, send: Send) -> None:
@@ -124,8 +127,9 @@ class Stream:
         headers = _encoded({"content-type": self.media, "cache-control": "no-cache, private"})
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": True})
-        async for part in self.parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        async with contextlib.aclosing(self.parts) as parts:
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -31,6 +31,8 @@ class Options:
     validation: str = "Ignore"
     """Of unknown fields: Strict refuses, Warn tells, Ignore drops them silently."""
     dry_run: bool = False
+    manager: str = ""
+    """Who applies."""
     warnings: list[str] = field(default_factory=list)
     """Filled in with what the client should be told."""
 
@@ -100,8 +102,6 @@ class Objects:
             after = patches.merge(before, body)
         elif media == "application/strategic-merge-patch+json" and not kind.custom:
             after = patches.strategic(before, body)
-        elif media == "application/apply-patch+yaml":
-            after = (patches.merge if kind.custom else patches.strategic)(before, body)
         else:
             supported = ["json-patch+json", "merge-patch+json", "apply-patch+yaml"]
             supported += [] if kind.custom else ["strategic-merge-patch+json"]
@@ -110,13 +110,29 @@ class Objects:
             raise ApiError(415, message)
         return self._replace(kind, before, self._read(kind, after, options), options, sub)
 
-    def apply(self, kind: Kind, namespace: str, name: str, body: Object, options: Options, *, sub: str = "") -> tuple[int, Object]:
-        """Server-side apply: create when there is none (201), else merge (200)."""
-        if self.store.find(kind.resource, namespace, name) is None:
+    def apply(
+        self, kind: Kind, namespace: str, name: str, body: Object, options: Options, *, sub: str = ""
+    ) -> tuple[int, Object]:
+        """Server-side apply: create when there is none (201), else merge (200).
+
+        What the same manager applied before and leaves out now is taken away. Conflicts between managers are not
+        looked for: the last one wins.
+        """
+        before = self.store.find(kind.resource, namespace, name)
+        manager = f"{options.manager}/{sub}" if sub else options.manager
+        if before is None:
             if sub:
                 raise not_found(kind.resource, name)
-            return 201, self.create(kind, namespace, patches.merge({}, body), options)
-        return 200, self.patch(kind, namespace, name, "application/apply-patch+yaml", body, options, sub=sub)
+            code, made = 201, self.create(kind, namespace, patches.merge({}, body), options)
+        else:
+            patch = patches.merge if kind.custom else patches.strategic
+            was = self.store.applied(before["metadata"]["uid"], manager)
+            dropped = patches.removals(was, body, by_key=not kind.custom) if was else {}
+            after = patch(patch(before, dropped), body)
+            code, made = 200, self._replace(kind, before, self._read(kind, after, options), options, sub)
+        if not options.dry_run:
+            self.store.set_applied(made["metadata"]["uid"], manager, body)
+        return code, made
 
     def set_status(self, kind: Kind, before: Object, status: Object) -> Object:
         """Write the status a controller found, if it is another and the object still is that one."""
@@ -161,7 +177,10 @@ class Objects:
         if finalizers:
             marked["finalizers"] = finalizers
         if kind.resource == "pods" and grace < marked.get("deletionGracePeriodSeconds", grace + 1):
-            marked |= {"deletionGracePeriodSeconds": grace, "deletionTimestamp": stamp(now() + timedelta(seconds=grace))}
+            marked |= {
+                "deletionGracePeriodSeconds": grace,
+                "deletionTimestamp": stamp(now() + timedelta(seconds=grace)),
+            }
         marked.setdefault("deletionTimestamp", stamp(now()))
         after = item | {"metadata": marked}
         if kind.resource == "namespaces":
@@ -193,7 +212,9 @@ class Objects:
         metadata = manifest.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise ApiError(400, "metadata must be an object")
-        manifest["metadata"] = {key: value for key, value in metadata.items() if key not in ("managedFields", "selfLink")}
+        manifest["metadata"] = {
+            key: value for key, value in metadata.items() if key not in ("managedFields", "selfLink")
+        }
         decoded = schemas.decode(kind.schema, manifest)
         if decoded.wrong:
             text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {decoded.wrong[0]}'
@@ -227,7 +248,10 @@ class Objects:
         old, given = before["metadata"], manifest["metadata"]
         for name in ("name", "namespace"):
             if given.get(name, old.get(name)) != old.get(name):
-                raise ApiError(400, f"the {name} of the object ({given[name]}) does not match the {name} on the URL ({old.get(name)})")
+                raise ApiError(
+                    400,
+                    f"the {name} of the object ({given[name]}) does not match the {name} on the URL",
+                )
         version = given.get("resourceVersion") or old["resourceVersion"]
         if version != old["resourceVersion"]:
             raise conflict(kind.resource, old["name"])

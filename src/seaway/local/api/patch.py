@@ -76,6 +76,25 @@ def strategic(target: Any, patch: Any) -> Any:
     return found
 
 
+def removals(before: Any, after: Any, *, by_key: bool) -> Any:
+    """The patch that takes away what ``before`` has and ``after`` does not: how a manager's apply drops its fields.
+
+    With ``by_key``, lists whose elements have merge keys lose single elements; other lists are replaced anyway.
+    """
+    found: Object = {}
+    for field, value in before.items():
+        if field not in after:
+            found[field] = None
+        elif isinstance(value, dict) and isinstance(after[field], dict):
+            if inner := removals(value, after[field], by_key=by_key):
+                found[field] = inner
+        elif by_key and isinstance(value, list) and (key := _list_key(field, value)):
+            left = {one.get(key) for one in after[field]}
+            if gone := [{key: one[key], "$patch": "delete"} for one in value if one.get(key) not in left]:
+                found[field] = gone
+    return found
+
+
 def _list_key(name: str, items: list[Any]) -> str | None:
     if name == "ports" and all(isinstance(one, dict) for one in items):
         return "containerPort" if any("containerPort" in one for one in items) else "port"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ NO_SUCH = "the server could not find the requested resource"
 class Logs(Protocol):
     """Who knows what pods wrote."""
 
-    def read(self, pod: Object, request: Request) -> AsyncIterator[bytes]:
+    def read(self, pod: Object, request: Request) -> AsyncGenerator[bytes, None]:
         """A container's log, as the request's query asks for it; raises ApiError before the first part."""
         ...
 
@@ -47,7 +47,7 @@ def target(parts: list[str]) -> Target:
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in ("status", "finalize")):
         namespace, rest = rest[1], rest[2:]
     kind = kinds.find(group, version, rest[0])
-    if kind is None or len(rest) > 3 or kind.namespaced != (namespace is not None) and (namespace or len(rest) > 1):
+    if kind is None or len(rest) > 3 or (kind.namespaced != (namespace is not None) and (namespace or len(rest) > 1)):
         raise ApiError(404, NO_SUCH)
     sub = rest[2] if len(rest) > 2 else ""
     if sub and sub not in (*kind.subresources, "finalize"):
@@ -107,7 +107,7 @@ class Resources:
                 include=include,
             )
             return Stream(stream(store, watch, self._stopping))
-        items = [item for item in store.list(found.kind.resource, found.namespace) if matches(item)]
+        items = [item for item in store.items(found.kind.resource, found.namespace) if matches(item)]
         items, metadata = _page(request, items, store.version)
         if as_table:
             answer = table(found.kind.resource, items, version=str(store.version), include=include)
@@ -126,9 +126,7 @@ class Resources:
 
     async def _put(self, request: Request, found: Target) -> Answer:
         manifest, options = await request.document(), _options(request)
-        made = self._objects.update(
-            found.kind, found.namespace or "", found.name, manifest, options, sub=found.sub
-        )
+        made = self._objects.update(found.kind, found.namespace or "", found.name, manifest, options, sub=found.sub)
         return self._written(request, found, made, 200, options)
 
     async def _patch(self, request: Request, found: Target) -> Answer:
@@ -157,12 +155,14 @@ class Resources:
                 {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
             )
         matches = selector(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
-        items = [one for one in self._objects.store.list(kind.resource, found.namespace) if matches(one)]
+        items = [one for one in self._objects.store.items(kind.resource, found.namespace) if matches(one)]
         for item in items:
             metadata = item["metadata"]
             self._objects.delete(kind, metadata.get("namespace", ""), metadata["name"], how)
-        return json_answer({"kind": f"{kind.kind}List", "apiVersion": kind.api_version,
-                            "metadata": {"resourceVersion": str(self._objects.store.version)}, "items": items})  # fmt: skip
+        metadata = {"resourceVersion": str(self._objects.store.version)}
+        return json_answer(
+            {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": items}
+        )
 
     def _written(self, request: Request, found: Target, item: Object, code: int, options: Options) -> Answer:
         if "as=Table" in request.headers.get("accept", ""):
@@ -170,7 +170,7 @@ class Resources:
         headers = {}
         if options.warnings:
             headers["warning"] = ", ".join(f'299 - "{_escaped(one)}"' for one in options.warnings)
-        return json_answer(item, code, **headers)
+        return json_answer(item, code, headers)
 
 
 def _escaped(text: str) -> str:
@@ -184,7 +184,7 @@ def _options(request: Request) -> Options:
     dry_run = request.query.get("dryRun", "")
     if dry_run not in ("", "All"):
         raise ApiError(400, f"dryRun must be All, found {dry_run!r}")
-    return Options(validation=validation, dry_run=bool(dry_run))
+    return Options(validation=validation, dry_run=bool(dry_run), manager=request.query.get("fieldManager", ""))
 
 
 def _deletion(request: Request, body: Any) -> Deletion:
@@ -230,6 +230,7 @@ async def _review(request: Request, parts: list[str]) -> Answer:
     await request.body()
     if request.method != "POST" or len(parts) != 4:
         raise ApiError(404, NO_SUCH)
+    status: Object
     if parts[3] == "selfsubjectaccessreviews":
         kind, status = "SelfSubjectAccessReview", {"allowed": True}
     elif parts[3] == "selfsubjectrulesreviews":

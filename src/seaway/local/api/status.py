@@ -68,9 +68,7 @@ def already_exists(resource: str, name: str) -> ApiError:
 
 def conflict(resource: str, name: str, why: str = "") -> ApiError:
     """409 on update."""
-    why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+    why = why or ("the object has been modified; please apply your changes to the latest version and try again")
     message = f'Operation cannot be fulfilled on {resource} "{name}": {why}'
     return ApiError(409, message, details=_details(resource, name))
 

@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS objects (
     version INTEGER NOT NULL, object BLOB NOT NULL, PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
     version INTEGER PRIMARY KEY, type TEXT NOT NULL, resource TEXT NOT NULL, object BLOB NOT NULL, previous BLOB);
+CREATE TABLE IF NOT EXISTS applied (
+    uid TEXT NOT NULL, manager TEXT NOT NULL, object BLOB NOT NULL, PRIMARY KEY (uid, manager)) WITHOUT ROWID;
 """
 
 
@@ -82,7 +84,7 @@ class Store:
         """One object, or None."""
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> list[Object]:
+    def items(self, resource: str, namespace: str | None = None) -> list[Object]:
         """All objects of a resource, of all namespaces when None, ordered by namespace and name."""
         found = self._objects.get(resource, {})
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
@@ -115,7 +117,10 @@ class Store:
         before = self.get(resource, metadata.get("namespace", ""), name)
         if metadata.get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
             raise conflict(resource, name, "the UID in the precondition does not match the UID in record")
-        if metadata.get("resourceVersion", before["metadata"]["resourceVersion"]) != before["metadata"]["resourceVersion"]:
+        if (
+            metadata.get("resourceVersion", before["metadata"]["resourceVersion"])
+            != before["metadata"]["resourceVersion"]
+        ):
             raise conflict(resource, name)
         metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
         metadata["uid"] = before["metadata"]["uid"]
@@ -140,6 +145,17 @@ class Store:
             raise ApiError(410, f"too old resource version: {version} ({self._compacted})", reason="Expired")
         return iter([change for change in self._log if change.version > version])
 
+    def applied(self, uid: str, manager: str) -> Object | None:
+        """What a manager last applied to an object by server-side apply."""
+        query = "SELECT object FROM applied WHERE uid=? AND manager=?"
+        row = self._database.execute(query, (uid, manager)).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def set_applied(self, uid: str, manager: str, manifest: Object) -> None:
+        """Remember what a manager applied."""
+        row = (uid, manager, orjson.dumps(manifest))
+        self._database.execute("INSERT OR REPLACE INTO applied VALUES (?,?,?)", row)
+
     def _write(self, type_: str, resource: str, after: Object, before: Object | None) -> Object:
         version = self.version + 1
         metadata = after["metadata"]
@@ -150,6 +166,7 @@ class Store:
         try:
             if type_ == "DELETED":
                 execute("DELETE FROM objects WHERE resource=? AND namespace=? AND name=?", (resource, *key))
+                execute("DELETE FROM applied WHERE uid=?", (metadata["uid"],))
             else:
                 row = (resource, *key, metadata["uid"], version, blob)
                 execute("INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?)", row)

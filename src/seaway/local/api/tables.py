@@ -71,7 +71,9 @@ def _pod_status(item: Object, at: datetime) -> Cell:
 def _pod_restarts(item: Object, at: datetime) -> Cell:
     statuses = item.get("status", {}).get("containerStatuses") or []
     count = sum(one.get("restartCount", 0) for one in statuses)
-    last = [one["lastState"]["terminated"]["finishedAt"] for one in statuses if one.get("lastState", {}).get("terminated")]
+    last = [
+        one["lastState"]["terminated"]["finishedAt"] for one in statuses if one.get("lastState", {}).get("terminated")
+    ]
     return f"{count} ({_since(max(last), at)} ago)" if count and last else str(count)
 
 
@@ -124,9 +126,7 @@ def _traffic(field: str) -> Callable[[Object, datetime], Cell]:
 
 
 def _predictor(field: str) -> Callable[[Object, datetime], Cell]:
-    return lambda item, at: str(
-        (item.get("status", {}).get("components") or {}).get("predictor", {}).get(field) or ""
-    )
+    return lambda item, at: str((item.get("status", {}).get("components") or {}).get("predictor", {}).get(field) or "")
 
 
 def _ports(item: Object, at: datetime) -> Cell:
@@ -201,7 +201,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 """Columns by resource; kubectl writes the names in capitals."""
 
 
-def table(resource: str, items: list[Object], *, version: str, include: str = "Metadata", header: bool = True) -> Object:
+def table(
+    resource: str, items: list[Object], *, version: str, include: str = "Metadata", header: bool = True
+) -> Object:
     """A meta.k8s.io/v1 Table of ``items``; ``include`` is what each row carries (Metadata, Object or None)."""
     columns, at = COLUMNS.get(resource, (NAME, AGE)), now()
     found: Object = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import orjson
@@ -37,7 +37,7 @@ class Watch:
     include: str = "Metadata"
 
 
-async def stream(store: Store, watch: Watch, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def stream(store: Store, watch: Watch, stopping: asyncio.Event) -> AsyncGenerator[bytes, None]:
     """Lines of JSON, one an event."""
     queue: deque[Change] = deque()
     news = asyncio.Event()
@@ -49,7 +49,7 @@ async def stream(store: Store, watch: Watch, stopping: asyncio.Event) -> AsyncIt
             news.set()
 
     end_listening = store.listen(tell)
-    ending = asyncio.ensure_future(stopping.wait())
+    ending = asyncio.ensure_future(_relay(stopping, news))
     lines = _Lines(watch)
     try:
         try:
@@ -72,20 +72,26 @@ async def stream(store: Store, watch: Watch, stopping: asyncio.Event) -> AsyncIt
             left = BOOKMARK_S if deadline is None else min(BOOKMARK_S, deadline - clock())
             if left <= 0:
                 return
-            waiting = asyncio.ensure_future(news.wait())
-            done, _ = await asyncio.wait({waiting, ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if not done and watch.bookmarks and not queue:
-                yield lines.bookmark(store.version)
+            try:
+                async with asyncio.timeout(left):
+                    await news.wait()
+            except TimeoutError:
+                if watch.bookmarks:
+                    yield lines.bookmark(store.version)
     finally:
         end_listening()
         ending.cancel()
 
 
+async def _relay(stopping: asyncio.Event, news: asyncio.Event) -> None:
+    await stopping.wait()
+    news.set()
+
+
 def _beginning(store: Store, watch: Watch, lines: _Lines) -> list[bytes]:
     resource = watch.kind.resource
     if watch.initial or watch.version in ("", "0"):
-        found = [line for one in store.list(resource, watch.namespace) if (line := lines.item("ADDED", one))]
+        found = [line for one in store.items(resource, watch.namespace) if (line := lines.item("ADDED", one))]
         if watch.initial:
             found.append(lines.bookmark(store.version, initial_end=True))
         return found

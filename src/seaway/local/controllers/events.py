@@ -31,8 +31,8 @@ class Recorder:
             again = before | {"count": before["count"] + 1, "lastTimestamp": moment}
             self._objects.store.update("events", again)
             return
-        involved = {"kind": item["kind"], "apiVersion": item["apiVersion"], "name": metadata["name"], "uid": metadata["uid"],
-                    "namespace": metadata.get("namespace", ""), "resourceVersion": metadata["resourceVersion"]}  # fmt: skip
+        involved = {key: metadata.get(key, "") for key in ("name", "uid", "namespace", "resourceVersion")}
+        involved |= {"kind": item["kind"], "apiVersion": item["apiVersion"]}
         event = {
             "metadata": {"generateName": f"{metadata['name'][:200]}."},
             "involvedObject": involved,
@@ -62,17 +62,18 @@ class Recorder:
             if one["status"] == "Unknown" or (one["status"] == "False" and not was):
                 continue
             bad = (one["status"] == "True") != (one["type"] in _GOOD)
-            reason = one["type"] if one["type"] == "Ready" and not bad else one.get("reason") or one["type"]
-            text = one.get("message") or f"{item['kind']} is {one['type']}"
+            reason, text = one.get("reason") or one["type"], one.get("message") or f"{item['kind']} is {one['type']}"
+            if one["type"] == "Complete":
+                reason, text = "Completed", f"{item['kind']} completed"
             self.record(item, "Warning" if bad else "Normal", reason, text)
 
     def forget_old(self) -> None:
         """Remove events that are older than KEPT_S."""
         at = now()
-        for event in self._objects.store.list("events"):
+        for event in self._objects.store.items("events"):
             last = event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]
             if (at - parse(last)).total_seconds() > KEPT_S:
                 metadata = event["metadata"]
                 self._objects.store.remove("events", metadata["namespace"], metadata["name"])
-        names = {event["metadata"]["name"] for event in self._objects.store.list("events")}
+        names = {event["metadata"]["name"] for event in self._objects.store.items("events")}
         self._known = {key: name for key, name in self._known.items() if name in names}

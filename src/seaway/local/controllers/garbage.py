@@ -20,9 +20,9 @@ class Collector:
     def collect(self) -> None:
         """Look at everything once: an owner may have gone while the laptop was ending."""
         living = {item["metadata"]["uid"] for resource in self._objects.store.resources()
-                  for item in self._objects.store.list(resource)}  # fmt: skip
+                  for item in self._objects.store.items(resource)}  # fmt: skip
         for resource in self._objects.store.resources():
-            for item in self._objects.store.list(resource):
+            for item in self._objects.store.items(resource):
                 owners = item["metadata"].get("ownerReferences") or []
                 if owners and not any(owner["uid"] in living for owner in owners):
                     self._delete(resource, item)
@@ -57,14 +57,16 @@ class Collector:
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
             return
         left = [one for one in current["metadata"].get("finalizers") or () if one != FOREGROUND]
-        if not self._objects.store.owned(metadata["uid"]) and len(left) < len(current["metadata"].get("finalizers") or ()):
+        if not self._objects.store.owned(metadata["uid"]) and len(left) < len(
+            current["metadata"].get("finalizers") or ()
+        ):
             self._objects.set_metadata(BY_RESOURCE[resource], current, lambda found: found | {"finalizers": left})
 
     def _lives(self, uid: str) -> bool:
         return any(
             item["metadata"]["uid"] == uid
             for resource in self._objects.store.resources()
-            for item in self._objects.store.list(resource)
+            for item in self._objects.store.items(resource)
         )
 
     def _delete(self, resource: str, item: Object, *, propagation: str = "Background") -> None:
@@ -95,10 +97,10 @@ class Namespaces:
             kind = BY_RESOURCE[resource]
             if not kind.namespaced:
                 continue
-            for found in self._objects.store.list(resource, metadata["name"]):
+            for found in self._objects.store.items(resource, metadata["name"]):
                 if not found["metadata"].get("deletionTimestamp"):
                     self._objects.delete(kind, metadata["name"], found["metadata"]["name"])
-            left += len(self._objects.store.list(resource, metadata["name"]))
+            left += len(self._objects.store.items(resource, metadata["name"]))
         if left:
             return 0.1
         self._objects.finish(BY_RESOURCE["namespaces"], item)

@@ -1,7 +1,11 @@
-"""batch/v1 Job. Source of the rules: pkg/controller/job/job_controller.go of Kubernetes and the Job page of its documentation."""
+"""batch/v1 Job.
+
+Source of the rules: pkg/controller/job/job_controller.go of Kubernetes and the Job page of its documentation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from seaway.local.api.status import Object
@@ -51,7 +55,11 @@ class JobController:
         if is_true(manifest, "Complete") or is_true(manifest, "Failed"):
             return dict(before)
         pods, spec = observed.children, manifest["spec"]
-        active = [pod for pod in pods if _phase(pod) in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")]
+        active = [
+            pod
+            for pod in pods
+            if _phase(pod) in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")
+        ]
         # Kept at least where it was: a finished pod may have been deleted since.
         succeeded, failed = _succeeded(manifest, pods), _failed(manifest, pods)
         ready = sum(1 for pod in active if is_true(pod, "Ready"))
@@ -105,7 +113,12 @@ class JobController:
 
     def _verdict(self, manifest: Object, observed: Observed) -> tuple[bool, str, str] | None:
         """Whether the job has succeeded or failed, and why; None while it goes on."""
-        for type_, good in (("SuccessCriteriaMet", True), ("Complete", True), ("FailureTarget", False), ("Failed", False)):
+        for type_, good in (
+            ("SuccessCriteriaMet", True),
+            ("Complete", True),
+            ("FailureTarget", False),
+            ("Failed", False),
+        ):
             if is_true(manifest, type_):
                 said = condition(manifest, type_)
                 return good, said.get("reason", ""), said.get("message", "")
@@ -113,9 +126,9 @@ class JobController:
         if _failed_for_backoff(manifest, pods) > spec["backoffLimit"]:
             return False, "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         start, limit = (manifest.get("status") or {}).get("startTime"), spec.get("activeDeadlineSeconds")
-        if limit is not None and start and not spec.get("suspend"):
-            if (observed.now - parse(start)).total_seconds() >= limit:
-                return False, "DeadlineExceeded", "Job was active longer than specified deadline"
+        counting = limit is not None and not spec.get("suspend")
+        if start and counting and (observed.now - parse(start)).total_seconds() >= limit:
+            return False, "DeadlineExceeded", "Job was active longer than specified deadline"
         if spec.get("suspend"):
             return None
         completions, done = spec.get("completions"), _succeeded(manifest, pods)
@@ -151,31 +164,33 @@ def _finished(pod: Object) -> datetime | None:
     return max(ends) if ends else parse(pod["metadata"]["creationTimestamp"])
 
 
-def _count(pods: object, phase: str) -> int:
-    return sum(1 for pod in pods if _phase(pod) == phase)  # type: ignore[attr-defined]
+def _count(pods: Sequence[Object], phase: str) -> int:
+    return sum(1 for pod in pods if _phase(pod) == phase)
 
 
-def _succeeded(manifest: Object, pods: object) -> int:
+def _succeeded(manifest: Object, pods: Sequence[Object]) -> int:
     if manifest["spec"]["completionMode"] == "Indexed":
         return len(_completed_indexes(manifest, pods))
     return max(_count(pods, "Succeeded"), int((manifest.get("status") or {}).get("succeeded", 0)))
 
 
-def _failed(manifest: Object, pods: object) -> int:
+def _failed(manifest: Object, pods: Sequence[Object]) -> int:
     return max(_count(pods, "Failed"), int((manifest.get("status") or {}).get("failed", 0)))
 
 
-def _failed_for_backoff(manifest: Object, pods: object) -> int:
+def _failed_for_backoff(manifest: Object, pods: Sequence[Object]) -> int:
     """Failed pods, and for OnFailure the restarts inside pods that still run."""
     restarts = 0
     if manifest["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure":
-        for pod in pods:  # type: ignore[attr-defined]
+        for pod in pods:
             for one in (pod.get("status") or {}).get("containerStatuses") or []:
                 restarts += one.get("restartCount", 0)
                 state = one.get("state", {})
                 ended = state.get("terminated") or {}
                 # A run that has just failed and is about to be restarted counts already.
-                restarts += 1 if ended.get("exitCode") or state.get("waiting", {}).get("reason") == "CrashLoopBackOff" else 0
+                restarts += (
+                    1 if ended.get("exitCode") or state.get("waiting", {}).get("reason") == "CrashLoopBackOff" else 0
+                )
     return _failed(manifest, pods) + restarts
 
 
@@ -192,8 +207,8 @@ def _index(pod: Object) -> int:
     return int((pod["metadata"].get("annotations") or {}).get(INDEX_KEY, -1))
 
 
-def _completed_indexes(manifest: Object, pods: object) -> set[int]:
-    found = {_index(pod) for pod in pods if _phase(pod) == "Succeeded"}  # type: ignore[attr-defined]
+def _completed_indexes(manifest: Object, pods: Sequence[Object]) -> set[int]:
+    found = {_index(pod) for pod in pods if _phase(pod) == "Succeeded"}
     for part in str((manifest.get("status") or {}).get("completedIndexes", "")).split(","):
         first, _, last = part.partition("-")
         if first:

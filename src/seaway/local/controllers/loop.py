@@ -45,7 +45,7 @@ class Loop:
     def start(self) -> None:
         """Look at everything once, then at what changes."""
         for resource in self._reconcilers:
-            for item in self._objects.store.list(resource):
+            for item in self._objects.store.items(resource):
                 self.look(resource, item)
         self._task = asyncio.ensure_future(self._run())
 

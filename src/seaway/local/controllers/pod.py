@@ -17,6 +17,8 @@ CRASH_DELAY_S, CRASH_DELAY_LIMIT_S = 10.0, 300.0
 """The wait before a container's second restart, doubling up to the limit; the first restart is at once."""
 CALM_S = 600.0
 """A run this long clears the delay."""
+SHUTDOWN = "NodeShutdown"
+"""Reason of runs that the end of the laptop ended: never a success, and no crash either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Ended with exit code 0."""
-        return self.finished is not None and self.exit_code == 0
+        """Ended with exit code 0, of its own accord."""
+        return self.finished is not None and self.exit_code == 0 and self.reason != SHUTDOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,9 @@ def plan(pod: Object, seen: Seen, *, crash_delay_s: float = CRASH_DELAY_S) -> Pl
         # After its deadline a pod has its grace period to end, counted from then.
         grace = spec.get("terminationGracePeriodSeconds", 30)
         late = _seconds_over(pod, seen)
-        return Plan(stop=bool(running), kill=bool(running) and late > grace, due_s=max(0.1, grace - late) if running else None)
+        return Plan(
+            stop=bool(running), kill=bool(running) and late > grace, due_s=max(0.1, grace - late) if running else None
+        )
     start, due = _to_start(pod, seen, crash_delay_s)
     if spec.get("activeDeadlineSeconds") is not None and pod.get("status", {}).get("startTime"):
         due = [*due, max(0.0, -_seconds_over(pod, seen)) + 0.01]
@@ -95,7 +99,9 @@ def past_deadline(pod: Object, seen: Seen) -> bool:
 
 def crash_delay(run: Run, base_s: float) -> float:
     """Seconds between the end of a run and the next one."""
-    if run.number == 0 or (run.finished is not None and (run.finished - run.started).total_seconds() >= CALM_S):
+    if run.number == 0 or run.reason in (SHUTDOWN, "ContainerStatusUnknown"):
+        return 0.0
+    if run.finished is not None and (run.finished - run.started).total_seconds() >= CALM_S:
         return 0.0
     return float(min(CRASH_DELAY_LIMIT_S, base_s * 2 ** (run.number - 1)))
 
@@ -136,7 +142,7 @@ def _wait(run: Run | None, policy: str, seen: Seen, crash_delay_s: float) -> flo
     """Seconds until a container should be started; None when it should not."""
     if run is None:
         return 0.0
-    if run.finished is None or policy == "Never" or (policy == "OnFailure" and run.exit_code == 0):
+    if run.finished is None or policy == "Never" or (policy == "OnFailure" and run.succeeded):
         return None
     return crash_delay(run, crash_delay_s) - (seen.now - run.finished).total_seconds()
 
@@ -148,8 +154,16 @@ def status(pod: Object, seen: Seen, *, crash_delay_s: float = CRASH_DELAY_S) -> 
     begun = any(seen.runs.get(name) for name in names) or any(name in seen.waiting for name in names)
     found = {key: value for key, value in before.items() if key not in ("conditions", "phase")}
     if before.get("reason") not in ("Terminated", "DeadlineExceeded") and past_deadline(pod, seen):
-        found |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
-    found |= {"hostIP": "127.0.0.1", "hostIPs": [{"ip": "127.0.0.1"}], "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
+        found |= {
+            "reason": "DeadlineExceeded",
+            "message": "Pod was active on the node longer than the specified deadline",
+        }
+    found |= {
+        "hostIP": "127.0.0.1",
+        "hostIPs": [{"ip": "127.0.0.1"}],
+        "podIP": "127.0.0.1",
+        "podIPs": [{"ip": "127.0.0.1"}],
+    }
     if begun:
         found.setdefault("startTime", stamp(seen.now))
     inits = spec.get("initContainers") or []
@@ -180,7 +194,7 @@ def _phase(spec: Object, seen: Seen, initialized: bool) -> str:
     policy = spec["restartPolicy"]
     if not initialized:
         failed = any(
-            (run := seen.last(one)) is not None and run.finished is not None and run.exit_code
+            (run := seen.last(one)) is not None and run.finished is not None and not run.succeeded
             for one in spec.get("initContainers") or []
         )
         return "Failed" if failed and policy == "Never" else "Pending"
@@ -190,7 +204,7 @@ def _phase(spec: Object, seen: Seen, initialized: bool) -> str:
         return "Pending"
     if len(known) < len(runs) or policy == "Always" or any(run.finished is None for run in known):
         return "Running" if len(known) == len(runs) else "Pending"
-    if all(run.exit_code == 0 for run in known):
+    if all(run.succeeded for run in known):
         return "Succeeded"
     return "Failed" if policy == "Never" else "Running"
 
@@ -225,7 +239,7 @@ def _container_status(
         found |= {"ready": last.ready, "started": True, "containerID": f"process://{name}-{last.number}"}
     else:
         wait = crash_delay(last, crash_delay_s) if spec["restartPolicy"] != "Never" else 0.0
-        again = spec["restartPolicy"] == "Always" or last.exit_code != 0
+        again = spec["restartPolicy"] == "Always" or not last.succeeded
         if wait > 0 and again:
             message = f"back-off {wait:g}s restarting failed container={name}"
             found["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import marshal
 import os
@@ -18,6 +19,8 @@ from typing import Any
 from seaway.local.processes import shim
 
 SHIM = Path(shim.__file__)
+LOST = "ContainerStatusUnknown"
+"""Reason of an attempt whose shim died without a record, as the kubelet names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +130,7 @@ class Attempt:
         sweep(self.folder.parents[1].name, self.folder.parent.name)
         if not self._read_exit():
             message = "the process was lost: the shim that watched it was killed"
-            found = {"exitCode": 137, "signal": 9, "reason": "Error", "message": message}
+            found = {"exitCode": 137, "signal": 9, "reason": LOST, "message": message}
             self._record(found | {"startedAt": self.started_ns, "finishedAt": time.time_ns()})
 
     def terminate(self) -> None:
@@ -139,8 +142,12 @@ class Attempt:
     def kill(self, reason: str = "", message: str = "") -> None:
         """SIGKILL to the command and everything below it; ``reason`` is what its exit will say."""
         if reason:
-            (self.folder / "killed").write_text(json.dumps({"reason": reason, "message": message}))
+            self.say_why(reason, message)
         self._signal(signal.SIGUSR1)
+
+    def say_why(self, reason: str, message: str) -> None:
+        """What its exit will say beside the code."""
+        (self.folder / "why").write_text(json.dumps({"reason": reason, "message": message}))
 
     def resident_bytes(self) -> int:
         """Resident memory of the command and everything below it, in bytes."""
@@ -188,10 +195,8 @@ class Attempt:
             found = json.loads((self.folder / "exit").read_text())
         except FileNotFoundError:
             return False
-        try:
-            found |= json.loads((self.folder / "killed").read_text())
-        except FileNotFoundError:
-            pass
+        with contextlib.suppress(FileNotFoundError):
+            found |= json.loads((self.folder / "why").read_text())
         self.started_ns = found["startedAt"]
         self.exit = Exit(
             code=found["exitCode"],

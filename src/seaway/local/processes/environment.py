@@ -54,8 +54,8 @@ def launch(pod: Object, container: Object, lookup: Lookup, base: dict[str, str])
     if not container.get("command"):
         image = container.get("image", "")
         message = (
-            f"no image is pulled on the laptop: container {container['name']!r} (image {image!r}) must name its command, "
-            "which is then run as a local process; add `command: [...]`"
+            f"no image is pulled on the laptop: container {container['name']!r} (image {image!r}) must name its "
+            "command, which is then run as a local process; add `command: [...]`"
         )
         raise ContainerError("ErrImagePull", message)
     return Launch(argv=[_program(argv[0], env), *argv[1:]], env=env, cwd=_folder(container))
@@ -172,8 +172,8 @@ def _program(name: str, env: dict[str, str]) -> str:
     found = shutil.which(name, path=env.get("PATH"))
     if found is None:
         message = (
-            f'exec: "{name}": executable file not found in $PATH: the laptop runs a container\'s command as a local process; '
-            "install the program or name one that is here"
+            f'exec: "{name}": executable file not found in $PATH: the laptop runs a container\'s command as a local '
+            "process; install the program or name one that is here"
         )
         raise ContainerError("StartError", message)
     return found
@@ -186,7 +186,9 @@ def _folder(container: Object) -> str:
 
 def _refuse_mounts(pod: Object, container: Object) -> None:
     """A process shares the machine's files: a volume cannot appear at a path of its own."""
-    kinds = {one.get("name"): next((key for key in one if key != "name"), "") for one in pod["spec"].get("volumes") or []}
+    kinds = {
+        one.get("name"): next((key for key in one if key != "name"), "") for one in pod["spec"].get("volumes") or []
+    }
     for mount in container.get("volumeMounts") or []:
         source = kinds.get(mount.get("name"), "")
         if source == "hostPath":
@@ -194,7 +196,8 @@ def _refuse_mounts(pod: Object, container: Object) -> None:
             if volume["hostPath"].get("path") == mount.get("mountPath"):
                 continue
         message = (
-            f"volume {mount.get('name')!r} ({source or 'not defined'}) cannot be mounted at {mount.get('mountPath')}: pods are "
-            "local processes and see the machine's own files; pass the data by env, envFrom or a path instead"
+            f"volume {mount.get('name')!r} ({source or 'not defined'}) cannot be mounted at "
+            f"{mount.get('mountPath')}: pods are local processes and see the machine's own files; "
+            "pass the data by env, envFrom or a path instead"
         )
         raise ContainerError("CreateContainerConfigError", message)

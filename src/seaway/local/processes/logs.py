@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Reading:
     limit_bytes: int | None = None
 
 
-async def read(folder: Path, how: Reading, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def read(folder: Path, how: Reading, ended: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     """Pieces of the log in ``folder``; with ``follow`` until ``ended`` says that nothing more will be written."""
     log = os.open(folder / "log", os.O_RDONLY)
     try:
@@ -47,7 +47,7 @@ async def read(folder: Path, how: Reading, ended: Callable[[], bool]) -> AsyncIt
 
 async def _pieces(
     log: int, at: int, how: Reading, stamps: _Stamps, ended: Callable[[], bool]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     left = how.limit_bytes
     pause, new_line = FASTEST_S, True
     while True:
@@ -135,6 +135,12 @@ class _Stamps:
         return b"".join(parts), new_line
 
     def _at(self, offset: int) -> int:
+        if self._entry == 0 and offset:
+            low, high = 0, os.fstat(self._index).st_size // ENTRY
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (middle + 1, high) if self._read(middle)[0] <= offset else (low, middle)
+            self._entry = low
         while self._last[0] <= offset:
             found = self._read(self._entry)
             if found == (0, 0):

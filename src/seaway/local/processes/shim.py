@@ -1,7 +1,7 @@
 """Runs one container's command and records how it ended, whether or not the laptop is there to see it.
 
-Started as ``python -I -S shim.py`` in a session of its own, with a marshalled dict on standard input: ``argv``, ``env``,
-``cwd`` and ``folder``. In the folder it writes
+Started as ``python -I -S shim.py`` in a session of its own, with a marshalled dict on standard input: ``argv``,
+``env``, ``cwd`` and ``folder``. In the folder it writes
 
     claim   pid, start time of the process and the moment: whoever links this name first runs the command, so that a
             laptop that starts an attempt a second time after a crash starts nothing
@@ -16,6 +16,8 @@ the command ends, whatever it left behind is killed, as the end of a container's
 Only modules that load in a few milliseconds are imported: a pod waits for this file.
 """
 
+from __future__ import annotations
+
 import _ctypes  # prctl without the 10 ms that ctypes takes to load
 import marshal
 import os
@@ -24,26 +26,31 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 SUBREAPER, DEATH_SIGNAL = 36, 1
 START_ERROR = 128
 """Exit code of a command that could not be started, as container runtimes give it."""
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
     """Set one attribute of this process (Linux)."""
-    address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+    itself: Any = None  # this process, with the C library that it runs on
+    address = _ctypes.dlsym(_ctypes.dlopen(itself, 0), "prctl")
     _ctypes.call_function(address, (option, value, 0, 0, 0))
 
 
-def start_ticks(pid):
+def start_ticks(pid: int) -> int:
     """Start time of a process, in clock ticks since boot: with the pid it names a process for good."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         return int(file.read().rpartition(b")")[2].split()[19])
 
 
-def descendants(pid):
+def descendants(pid: int) -> list[int]:
     """Pids of everything below ``pid``."""
-    found = []
+    found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
@@ -60,16 +67,16 @@ def descendants(pid):
     return found
 
 
-def kill(pids, number):
+def kill(pids: list[int], number: int) -> None:
     """Signal each of ``pids`` that is still there."""
     for pid in pids:
-        try:
+        try:  # noqa: SIM105  contextlib takes as long to load as all the rest
             os.kill(pid, number)
         except OSError:
             pass
 
 
-def claim(folder):
+def claim(folder: str) -> bool:
     """Whether this process is the one that runs the attempt."""
     own = f"{folder}/claim.{os.getpid()}"
     with open(own, "w") as file:
@@ -83,7 +90,7 @@ def claim(folder):
     return True
 
 
-def spawn(spec, output):
+def spawn(spec: dict[str, Any], output: int) -> tuple[int, str]:
     """Fork and execute the command; returns its pid and, when it could not start, why."""
     shim = os.getpid()
     error_read, error_write = os.pipe()
@@ -103,7 +110,8 @@ def spawn(spec, output):
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(spec["cwd"])
-        os.execve(spec["argv"][0], spec["argv"], spec["env"])
+        os.umask(0o022)
+        os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
     except OSError as error:
         os.write(error_write, f"{spec['argv'][0]}: {error.strerror}".encode())
     os._exit(START_ERROR)
@@ -112,13 +120,13 @@ def spawn(spec, output):
 class Log:
     """Appends to the log, with the moment of every piece in the index first, so that a reader finds it there."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self.log = os.open(f"{folder}/log", flags, 0o600)
         self.index = os.open(f"{folder}/index", flags, 0o600)
         self.end = 0
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         """Append one piece; a full disk loses output, never the command."""
         try:
             end = self.end + len(data)
@@ -130,7 +138,7 @@ class Log:
             pass
 
 
-def follow(pid, output, wake, log):
+def follow(pid: int, output: int, wake: int, log: Log) -> int:
     """Write the command's output to the log until the command ends; returns its wait status."""
     sources = [output, wake]
     while True:
@@ -148,7 +156,7 @@ def follow(pid, output, wake, log):
                 return status
 
 
-def reap(pid):
+def reap(pid: int) -> int | None:
     """Collect what has ended; returns the wait status of ``pid`` when it is among them."""
     found = None
     while True:
@@ -162,7 +170,7 @@ def reap(pid):
             found = status
 
 
-def clear():
+def clear() -> None:
     """Kill and collect everything that is left below this process."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
@@ -176,7 +184,7 @@ def clear():
             return
 
 
-def drain(output, log):
+def drain(output: int, log: Log) -> None:
     """What is still in the pipe."""
     os.set_blocking(output, False)
     try:
@@ -186,10 +194,10 @@ def drain(output, log):
         pass
 
 
-def record(folder, **fields):
+def record(folder: str, **fields: int | str) -> None:
     """Write the exit record, all or nothing."""
 
-    def shown(value):
+    def shown(value: int | str) -> str:
         if isinstance(value, int):
             return str(value)
         clean = "".join(one if one.isprintable() else " " for one in value)
@@ -201,17 +209,17 @@ def record(folder, **fields):
     os.rename(f"{folder}/exit.new", f"{folder}/exit")
 
 
-def main():
+def main() -> None:
     """Run the attempt that standard input describes."""
     os.umask(0o077)
-    spec = marshal.load(sys.stdin.buffer)
+    spec = marshal.load(sys.stdin.buffer)  # noqa: S302  written by attempt.py through an unlinked file
     folder = spec["folder"]
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     child = 0
     stopped = False
 
-    def terminate(number, frame):
+    def terminate(number: int, frame: object) -> None:
         nonlocal stopped
         stopped = True
         if child:

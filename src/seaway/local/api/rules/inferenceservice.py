@@ -18,8 +18,8 @@ def check(manifest: Object) -> list[Cause]:
     causes, name = [], manifest["metadata"]["name"]
     if not _NAME.fullmatch(name):
         why = (
-            "a InferenceService name must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-            "character and end with an alphanumeric character (regex '[a-z]([-a-z0-9]*[a-z0-9])?')"
+            "a InferenceService name must consist of lower case alphanumeric characters or '-', start with an "
+            "alphabetic character and end with an alphanumeric character (regex '[a-z]([-a-z0-9]*[a-z0-9])?')"
         )
         causes.append(invalid_value("metadata.name", name, why))
     predictor = (manifest.get("spec") or {}).get("predictor")
@@ -38,7 +38,9 @@ def check(manifest: Object) -> list[Cause]:
     if low < 0:
         causes.append(invalid_value("spec.predictor.minReplicas", low, "MinReplicas cannot be less than 0."))
     if high and low > high:
-        causes.append(invalid_value("spec.predictor.maxReplicas", high, "MinReplicas cannot be greater than MaxReplicas."))
+        causes.append(
+            invalid_value("spec.predictor.maxReplicas", high, "MinReplicas cannot be greater than MaxReplicas.")
+        )
     for number, container in enumerate(predictor.get("containers") or []):
         if not container.get("image"):
             causes.append(required(f"spec.predictor.containers[{number}].image"))

@@ -23,8 +23,8 @@ def default_namespace(manifest: Object) -> Object:
 
 
 def default_secret(manifest: Object) -> Object:
-    """stringData becomes data."""
-    found = {"type": "Opaque"} | manifest
+    """StringData becomes data."""
+    found: Object = {"type": "Opaque"} | manifest
     written = found.pop("stringData", None)
     if written:
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in written.items()}
@@ -64,4 +64,6 @@ def check_data_update(before: Object, after: Object) -> list[Cause]:
     if not before.get("immutable"):
         return []
     fields = [one for one in ("data", "binaryData", "immutable") if before.get(one) != after.get(one)]
-    return [Cause(one, "Forbidden: field is immutable when `immutable` is set", "FieldValueForbidden") for one in fields]
+    return [
+        Cause(one, "Forbidden: field is immutable when `immutable` is set", "FieldValueForbidden") for one in fields
+    ]

@@ -1,0 +1,250 @@
+"""Rows through a feature graph: matrices, or a Parquet file of features that training reads.
+
+In: a graph and a table with the contract's columns. Out: float32 matrices in the rows' order, a batch at a time, so a
+table larger than memory passes; several batches are under way at once, one a core, each in one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from seaway.data import table as tables
+from seaway.data.dtypes import convert
+from seaway.errors import DataError
+from seaway.features.fitted import TARGET
+from seaway.model.columns import feed
+from seaway.model.contract import Column, Contract, Target
+from seaway.storage import uri as storage
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BATCH_ROWS = 16_384
+"""Few enough that a batch of some hundred features stays near the cache, enough that starting it costs nothing."""
+COMPRESSION = "lz4"
+"""Of the features: the fastest to write and read; the zeros of one-hot columns vanish with any."""
+
+
+def transform(
+    graph: bytes | ort.InferenceSession,
+    table: pl.DataFrame | str | Path,
+    contract: Contract,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    threads: int = 0,
+) -> Iterator[NDArray[np.float32]]:
+    """Run a feature graph over a table.
+
+    Args:
+        graph: ``features.onnx``, or a session over it.
+        table: a frame, or the URI of a Parquet file or a folder of them.
+        contract: the raw columns.
+        batch_rows: rows of one matrix.
+        threads: batches under way at once; 0 takes one for each core.
+
+    Yields:
+        Matrices [at most batch_rows, F], in the rows' order.
+
+    Raises:
+        DataError: a column is missing or has a dtype that cannot become the contract's; the file is damaged.
+    """
+    session = open_graph(graph)
+    with _batches(table, _used(session, contract), batch_rows) as batches:
+        for matrix, _ in _run(session, batches, _used(session, contract), threads):
+            yield matrix
+
+
+def write(
+    graph: bytes | ort.InferenceSession,
+    table: pl.DataFrame | str | Path,
+    contract: Contract,
+    names: Sequence[str],
+    out: str,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    threads: int = 0,
+) -> int:
+    """Write the features of a table, and its target, as Parquet.
+
+    The file has one float32 column for each of ``names`` and then ``__target__``: the index among the contract's
+    classes as int64, or the value as float64. It takes its name only when it is whole.
+
+    Args:
+        graph: ``features.onnx``, or a session over it.
+        table: a frame, or the URI of a Parquet file or a folder of them.
+        contract: the raw columns and the target.
+        names: ``FittedPlan.feature_names``.
+        out: URI of the file.
+        batch_rows: rows of one row group.
+        threads: batches under way at once; 0 takes one for each core.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        DataError: as `transform`; or a row without a target, or one whose class the contract does not know.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    session = open_graph(graph)
+    used = _used(session, contract)
+    target = Column(name=contract.target.name, dtype=contract.target.dtype, nullable=True)
+    kind = pa.float64() if contract.target.classes is None else pa.int64()
+    schema = pa.schema(
+        [*(pa.field(n, pa.float32(), nullable=False) for n in names), pa.field(TARGET, kind, nullable=False)]
+    )
+    rows = 0
+    with _batches(table, [*used, target], batch_rows) as batches, storage.open_write(out) as f:
+        options = {"compression": COMPRESSION, "use_dictionary": False, "write_statistics": False}
+        with pq.ParquetWriter(f, schema, **options) as writer:
+            for matrix, batch in _run(session, batches, used, threads):
+                answer = _target(_column(batch, target), contract.target, rows)
+                columns = [pa.array(c) for c in np.ascontiguousarray(matrix.T)]
+                writer.write_table(pa.table([*columns, pa.array(answer)], schema=schema))
+                rows += len(answer)
+    return rows
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_graph(graph: bytes | ort.InferenceSession) -> ort.InferenceSession:
+    """A session that works in one thread: batches run beside each other."""
+    from seaway.model.session import open_session
+
+    return open_session(graph, threads=1) if isinstance(graph, bytes) else graph
+
+
+def _used(session: ort.InferenceSession, contract: Contract) -> list[Column]:
+    return [contract.column(i.name) for i in session.get_inputs()]
+
+
+def _run(
+    session: ort.InferenceSession, batches: Iterator[pa.RecordBatch], columns: Sequence[Column], threads: int
+) -> Iterator[tuple[NDArray[np.float32], pa.RecordBatch]]:
+    threads = threads or cores()
+
+    def one(batch: pa.RecordBatch) -> NDArray[np.float32]:
+        feeds = {c.name: _feed(batch, c) for c in columns}
+        matrix: NDArray[np.float32] = session.run(None, feeds)[0]
+        return matrix
+
+    under_way: deque[tuple[Future[NDArray[np.float32]], pa.RecordBatch]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="features")
+    try:
+        for batch in batches:
+            under_way.append((pool.submit(one, batch), batch))
+            if len(under_way) > threads:
+                future, first = under_way.popleft()
+                yield future.result(), first
+        while under_way:
+            future, first = under_way.popleft()
+            yield future.result(), first
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _batches(
+    table: pl.DataFrame | str | Path, columns: Sequence[Column], rows: int
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """The columns in batches of Arrow; strings as Parquet holds them, in dictionaries."""
+    names = [c.name for c in columns]
+    if isinstance(table, pl.DataFrame):
+        _check_names(names, table.columns, "the table")
+        yield (b for s in table.select(names).iter_slices(rows) for b in s.to_arrow().to_batches())
+        return
+    with storage.localized(str(table)) as local, _reading(str(table)):
+        paths = tables.files(local, str(table))
+        strings = [c.name for c in columns if c.dtype == "string"]
+        yield (b for path in paths for b in _read(path, names, strings, rows, str(table)))
+
+
+def _read(path: Path, names: Sequence[str], strings: Sequence[str], rows: int, uri: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, read_dictionary=list(strings)) as file:
+        _check_names(names, file.schema_arrow.names, uri)
+        # batches of Arrow end with a row group's last row: small groups make small batches, never large ones
+        yield from file.iter_batches(rows, columns=list(names))
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        with tables.reading(uri):
+            yield
+    except pa.ArrowException as e:
+        first = str(e).strip().splitlines()[0]
+        raise DataError(f"{uri}: must be a whole Parquet file: {first}: write the file again") from e
+
+
+def _check_names(wanted: Sequence[str], found: Sequence[str], where: str) -> None:
+    if missing := [n for n in wanted if n not in found]:
+        raise DataError(f"{where}: must have the columns {missing}, found {list(found)[:50]}: run `ingest` on it first")
+
+
+def _feed(batch: pa.RecordBatch, column: Column) -> NDArray[Any]:
+    """A column as the graph's input."""
+    import pyarrow as pa
+
+    array = batch.column(column.name)
+    if column.dtype == "string" and pa.types.is_dictionary(array.type) and pa.types.is_string(array.type.value_type):
+        # one Python string for each distinct value, not for each row; the last is for what is missing
+        values = np.empty(len(array.dictionary) + 1, dtype=object)
+        values[:-1] = array.dictionary.fill_null("").to_numpy(zero_copy_only=False)
+        values[-1] = ""
+        codes = array.indices
+        if codes.null_count:
+            codes = codes.fill_null(len(values) - 1)
+        taken: NDArray[Any] = values[codes.to_numpy(zero_copy_only=False)]
+        return taken
+    return feed(_column(batch, column), column)
+
+
+def _column(batch: pa.RecordBatch, column: Column) -> pl.Series:
+    """A column in the contract's dtype."""
+    frame = pl.DataFrame(pl.from_arrow(batch.select([column.name])))
+    try:
+        return frame.select(convert(column.name, frame.schema[column.name], column.dtype)).to_series()
+    except pl.exceptions.PolarsError as e:
+        found = frame.schema[column.name]
+        raise DataError(
+            f"column {column.name!r}: must be {column.dtype}, found {found}: run `ingest` on it first"
+        ) from e
+
+
+def _target(series: pl.Series, target: Target, before: int) -> NDArray[Any]:
+    """Class indices as int64, or values as float64; ``before`` rows came earlier."""
+    if target.classes is None:
+        value = series.cast(pl.Float64)
+        wrong = ~value.is_finite().fill_null(value=False)
+        must = "a finite number"
+    else:
+        value = series.replace_strict(
+            list(target.classes), list(range(len(target.classes))), default=None, return_dtype=pl.Int64
+        )
+        wrong = value.is_null()
+        must = f"one of {list(target.classes)[:20]}"
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        raise DataError(
+            f"target {target.name!r}: must be {must}, found {series[row]!r} at row {before + row}: run `ingest` on it"
+        )
+    return value.to_numpy()
