@@ -34,6 +34,7 @@ import numpy as np
 import orjson
 
 CONNECTIONS = 8
+CORES = sorted(os.sched_getaffinity(0))
 MODEL = "flights"
 PATH = f"/v2/models/{MODEL}/infer"
 SERVERS = ("seaway", "floor", "kserve", "pipeline")
@@ -215,7 +216,7 @@ def make_pipeline(contract: Any, rows: Any, path: Path) -> None:
     joblib.dump(estimator.fit(x, part[contract.target.name].to_numpy()), path)
 
 
-def load_with_wrk(port: int, body: Path, seconds: float) -> int:
+def load_with_wrk(port: int, body: Path, seconds: int) -> int:
     """Requests answered with 200."""
     script = body.with_suffix(".lua")
     script.write_text(
@@ -223,11 +224,11 @@ def load_with_wrk(port: int, body: Path, seconds: float) -> int:
         'wrk.headers["Content-Type"] = "application/json"\n'
     )
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", str(script), f"http://127.0.0.1:{port}{PATH}"],
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}{PATH}"],
         capture_output=True,
         text=True,
         check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {_client_core()}),
+        preexec_fn=lambda: os.sched_setaffinity(0, {CORES[-1]}),
     ).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(out)
@@ -237,7 +238,7 @@ def load_with_wrk(port: int, body: Path, seconds: float) -> int:
     return int(found[1])
 
 
-def load_with_asyncio(port: int, body: Path, seconds: float) -> int:
+def load_with_asyncio(port: int, body: Path, seconds: int) -> int:
     """The same, where wrk is missing; slower than wrk, but no server here is fast enough to notice."""
     content = body.read_bytes()
     head = (
@@ -266,16 +267,12 @@ def load_with_asyncio(port: int, body: Path, seconds: float) -> int:
     import uvloop
 
     mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_client_core()})
+    os.sched_setaffinity(0, {CORES[-1]})
     try:
         uvloop.run(every())
     finally:
         os.sched_setaffinity(0, mine)
     return answered
-
-
-def _client_core() -> int:
-    return sorted(os.sched_getaffinity(os.getppid()))[-1]
 
 
 def cpu_s(pid: int) -> float:
@@ -311,7 +308,7 @@ def start(name: str, package: str, folder: Path) -> tuple[subprocess.Popen[bytes
             stdout=log,
             stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
+            preexec_fn=lambda: os.sched_setaffinity(0, {CORES[0]}),
         )
     return process, port
 
@@ -336,7 +333,7 @@ def wait_for(process: subprocess.Popen[bytes], port: int, body: bytes, log: Path
 def main() -> int:
     p = argparse.ArgumentParser()
     p.add_argument("--package", default="")
-    p.add_argument("--seconds", type=float, default=4.0)
+    p.add_argument("--seconds", type=int, default=4)
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--only", default=",".join(SERVERS))
     p.add_argument("--serve", choices=SERVERS[1:])
@@ -384,7 +381,7 @@ def bench(args: argparse.Namespace, folder: Path) -> int:
         for name, (process, port) in servers.items():
             answer = wait_for(process, port, body, folder / f"{name}.log")
             sys.stdout.write(f"{name:9} {answer[:200]!r}\n")
-            load(port, folder / "body.json", 1.0)
+            load(port, folder / "body.json", 1)
         for _ in range(args.repeats):
             for name, (process, port) in servers.items():
                 before, begin = cpu_s(process.pid), time.monotonic()

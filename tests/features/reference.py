@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from typing import Any
 
@@ -88,7 +89,7 @@ def one(f: Fitted, value: Any) -> dict[str, float]:
         bounds = [-math.inf, *f.edges, math.inf]
         names = [
             f"{name}={'[' if k else '('}{a:.12g}, {b:.12g})"
-            for k, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
+            for k, (a, b) in enumerate(itertools.pairwise(bounds))
         ]
         return {n: float(k == index) for k, n in enumerate(names)} | {f"{name}=<missing>": float(absent)}
     if isinstance(feature, kinds.Ordinal):
@@ -96,7 +97,9 @@ def one(f: Fitted, value: Any) -> dict[str, float]:
         return {f"{name}.rank": 1.0 if absent else known.get(value, 0.0)}
     if isinstance(feature, kinds.OneHot):
         labels = [str(bool(v)).lower() if f.dtype == "bool" else str(v) for v in f.categories]
-        out = {f"{name}={label}": float(v == value and not absent) for label, v in zip(labels, f.categories, strict=True)}
+        out = {
+            f"{name}={label}": float(v == value and not absent) for label, v in zip(labels, f.categories, strict=True)
+        }
         unknown = not absent and value not in f.categories
         return out | {f"{name}=<unknown>": float(unknown), f"{name}=<missing>": float(absent)}
     if isinstance(feature, kinds.Hash):
@@ -113,7 +116,11 @@ def _micros(value: dt.datetime) -> int:
 def _date(name: str, feature: kinds.DateParts, value: dt.datetime | None) -> dict[str, float]:
     if value is None:
         out = {f"{name}.{p}.{w}": 0.0 for p in feature.cyclic for w in ("sin", "cos")}
-        return out | {f"{name}.{p}": -1.0 for p in feature.raw} | ({f"{name}.is_weekend": 0.0} if feature.is_weekend else {})
+        return (
+            out
+            | {f"{name}.{p}": -1.0 for p in feature.raw}
+            | ({f"{name}.is_weekend": 0.0} if feature.is_weekend else {})
+        )
     day = value.timetuple().tm_yday
     parts = {  # value, least, how many
         "hour": (value.hour, 0, 24),

@@ -133,7 +133,18 @@ def test_what_is_no_fitted_plan_is_refused(raw):
 
 
 def test_columns_may_have_any_name():
-    names = ["features", "seaway_0", "seaway_c1", "😀", "a b\n'\"/", "x", "x.missing", "x#2", "s=<unknown>", "__target__"]
+    names = [
+        "features",
+        "seaway_0",
+        "seaway_c1",
+        "😀",
+        "a b\n'\"/",
+        "x",
+        "x.missing",
+        "x#2",
+        "s=<unknown>",
+        "__target__",
+    ]
     signature = contract(**dict.fromkeys(names, "float64"), s="string")
     table = frame(signature, **{n: [float(k), None] for k, n in enumerate(names)}, s=["<unknown>", ""])
     features = [f for n in names for f in (PassThrough(column=n), MissingIndicator(column=n))]

@@ -35,7 +35,9 @@ CONTRACT = Contract(
 )
 NAMES = st.sampled_from(["a", "b", "über", "😀", 'quo"te'])
 FEATURES = st.one_of(
-    st.builds(Numeric, column=NAMES, log=st.booleans(), fill=st.floats(-9, 9), impute=st.sampled_from(["mean", "none"])),
+    st.builds(
+        Numeric, column=NAMES, log=st.booleans(), fill=st.floats(-9, 9), impute=st.sampled_from(["mean", "none"])
+    ),
     st.builds(OneHot, column=NAMES, min_frequency=st.sampled_from([1, 0.25, 40])),
     st.builds(Ordinal, column=NAMES, max_categories=st.integers(1, 9)),
     st.builds(Hash, column=NAMES, buckets=st.integers(2, 9), seed=st.integers(0, 9)),
@@ -83,7 +85,10 @@ def test_a_json_plan_needs_no_yaml(monkeypatch):
         ({"column": "price", "transform": "bucketize", "edges": ["a"]}, "edges must be increasing finite numbers"),
         ({"column": "price", "transform": "bucketize", "quantiles": 1}, "quantiles must be a whole number from 2"),
         ({"column": "carrier", "transform": "one_hot", "min_frequency": 0}, "min_frequency must be a fraction above 0"),
-        ({"column": "carrier", "transform": "one_hot", "max_categories": True}, "max_categories must be a whole number"),
+        (
+            {"column": "carrier", "transform": "one_hot", "max_categories": True},
+            "max_categories must be a whole number",
+        ),
         ({"column": "carrier", "transform": "hash", "buckets": 1}, "buckets must be a whole number from 2"),
         ({"column": "carrier", "transform": "hash", "seed": -1}, "seed must be a whole number from 0"),
         ({"column": "left", "transform": "date_parts", "raw": ["hours"]}, "week, did you mean 'hour'?"),
@@ -94,7 +99,10 @@ def test_a_json_plan_needs_no_yaml(monkeypatch):
         # dtype and column against the contract
         ({"column": "prise", "transform": "numeric"}, "'prise' must be in the contract, did you mean 'price'?"),
         ({"column": "qqqqqq", "transform": "numeric"}, "the contract has ['price', 'carrier'"),
-        ({"column": "carrier", "transform": "numeric"}, "numeric: takes int64 or float64 or bool, the contract has string"),
+        (
+            {"column": "carrier", "transform": "numeric"},
+            "numeric: takes int64 or float64 or bool, the contract has string",
+        ),
         ({"column": "price", "transform": "one_hot"}, "one_hot: takes string or int64 or bool"),
         ({"column": "count", "transform": "date_parts"}, "takes timestamp, the contract has int64"),
         ({"column": "paid", "transform": "hash"}, "takes string, the contract has bool"),

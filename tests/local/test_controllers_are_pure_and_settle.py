@@ -4,7 +4,7 @@ import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaway.local.api.patch import json_patch, merge, removals, strategic
@@ -52,6 +52,7 @@ def created(wanted: Objects, before: Objects) -> Objects:
     return found
 
 
+@settings(deadline=None)
 @given(
     phases=st.lists(PHASES, max_size=8),
     completions=st.integers(0, 6) | st.none(),
@@ -159,6 +160,7 @@ JSON = st.recursive(
 DICTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
 
 
+@settings(max_examples=50, deadline=None)
 @given(before=DICTS, after=DICTS)
 def test_merge_applied_twice_is_merge_applied_once(before: Any, after: Any) -> None:
     unchanged = copy.deepcopy(before)
@@ -167,6 +169,7 @@ def test_merge_applied_twice_is_merge_applied_once(before: Any, after: Any) -> N
     assert before == unchanged
 
 
+@settings(max_examples=50, deadline=None)
 @given(before=DICTS, after=DICTS)
 def test_what_a_manager_leaves_out_is_taken_away(before: Any, after: Any) -> None:
     dropped = merge(before, removals(before, after, by_key=False))

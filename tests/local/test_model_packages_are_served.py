@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kubernetes import client
 
-from tests.local.test_inference_services_are_served import Services
+from tests.local.test_inference_services_are_served import GROUP, Services
 from tests.serving import models
 from tests.support.laptop import TestLaptop
 from tests.support.waiting import until
@@ -64,9 +64,7 @@ def test_a_package_is_served_rolled_and_restarted_without_a_failed_request(
         asking.join()
     assert set(asking.answers) == {"1", "2"}
     assert services.get(name)["status"]["url"] == url
-    services.custom.delete_namespaced_custom_object(
-        "serving.kserve.io", "v1beta1", "default", "inferenceservices", name
-    )
+    services.custom.delete_namespaced_custom_object(*GROUP, name)
     until(lambda: services.pods(name) == [])
 
 
@@ -85,6 +83,4 @@ def test_a_broken_package_leaves_the_old_one_serving(laptop: TestLaptop, api: cl
     assert "model.json" in found["message"]
     assert "goes on serving" in found["message"]
     assert services.condition("mixed", "IngressReady")["status"] == "True"
-    services.custom.delete_namespaced_custom_object(
-        "serving.kserve.io", "v1beta1", "default", "inferenceservices", "mixed"
-    )
+    services.custom.delete_namespaced_custom_object(*GROUP, "mixed")

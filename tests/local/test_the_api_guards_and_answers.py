@@ -6,6 +6,8 @@ import ssl
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kubernetes import client, dynamic, watch
 from kubernetes.client.exceptions import ApiException
 
@@ -14,12 +16,19 @@ from tests.support.waiting import until
 
 
 def ask(
-    laptop: TestLaptop, path: str, *, token: str | None = None, host: str = "", method: str = "GET", body: Any = None
+    laptop: TestLaptop,
+    path: str,
+    *,
+    token: str | None = None,
+    host: str = "",
+    method: str = "GET",
+    body: Any = None,
+    media: str = "application/json",
 ) -> tuple[int, dict[str, Any]]:
     """One bare request; ``token`` None sends the right one."""
     context = ssl.create_default_context(cafile=str(laptop.home / "laptop.crt"))
     connection = http.client.HTTPSConnection("127.0.0.1", laptop.port, context=context, timeout=10)
-    headers = {"Host": host or f"127.0.0.1:{laptop.port}", "Content-Type": "application/json"}
+    headers = {"Host": host or f"127.0.0.1:{laptop.port}", "Content-Type": media}
     if token != "":
         headers["Authorization"] = f"Bearer {laptop.token if token is None else token}"
     try:
@@ -220,3 +229,25 @@ def test_nonsense_bodies_are_4xx(laptop: TestLaptop, body: Any) -> None:
     for path in ("/api/v1/namespaces/default/configmaps", "/apis/batch/v1/namespaces/default/jobs"):
         code, status = ask(laptop, path, method="POST", body=body)
         assert 400 <= code < 500, status
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    media=st.sampled_from(["merge-patch+json", "strategic-merge-patch+json", "json-patch+json", "apply-patch+yaml"]),
+    body=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(["metadata", "spec", "template", "containers", "name", "env", "$patch"]), inner
+            )
+        ),
+        max_leaves=6,
+    ),
+)
+def test_no_patch_is_answered_with_5xx(laptop: TestLaptop, media: str, body: Any) -> None:
+    if ask(laptop, "/apis/batch/v1/namespaces/default/jobs/fuzzed")[0] == 404:
+        ask(laptop, "/apis/batch/v1/namespaces/default/jobs", method="POST", body=job("fuzzed", "true", suspend=True))
+    path = "/apis/batch/v1/namespaces/default/jobs/fuzzed?fieldManager=f&dryRun=All"
+    code, status = ask(laptop, path, method="PATCH", body=body, media=f"application/{media}")
+    assert code < 500, status

@@ -121,6 +121,22 @@ def test_start_ensure_status_and_stop(tmp_path: Path, monkeypatch: pytest.Monkey
     assert daemon.status() is None
 
 
+def test_down_after_a_crash_ends_what_was_left(
+    mortal: TestLaptop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seaway.local import daemon
+
+    script = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
+    jobs_of(mortal).create_namespaced_job("default", job("left", "sh", "-c", script))
+    pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+    mortal.kill()
+    assert Path(f"/proc/{pid}").exists()
+    monkeypatch.setenv("SEAWAY_HOME", str(mortal.home))
+    assert daemon.stop() is True
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert daemon.stop() is False
+
+
 def test_nobody_else_can_read_the_home(mortal: TestLaptop) -> None:
     jobs_of(mortal).create_namespaced_job("default", job("private", "true"))
     until(lambda: complete(mortal, "private"))

@@ -18,6 +18,15 @@ ROOTS = (
 QUANTITIES = {"limits", "requests", "capacity", "overhead", "hard", "allocatedResources"}
 """Maps whose values the models call str and the API reads from numbers too."""
 
+NEWER = {
+    "V1PodSpec": {"resources": "V1ResourceRequirements"},
+    "V1PodResourceClaim": {"resourceClaimName": "str", "resourceClaimTemplateName": "str"},
+    "V1PodSecurityContext": {"seLinuxChangePolicy": "str", "supplementalGroupsPolicy": "str"},
+    "V1ResourceClaim": {"request": "str"},
+    "V1Volume": {"image": "object"},
+}
+"""Fields of Kubernetes 1.31 and 1.32 that the models of client 30 do not know yet."""
+
 
 def field_trees() -> dict[str, dict[str, str]]:
     """Type name to field name to type, for every type that the roots reach."""
@@ -39,7 +48,7 @@ def field_trees() -> dict[str, dict[str, str]]:
                 written = "object"
             fields[field] = written
             waiting += re.findall(r"\b(?:V\d|Core|Events|Discovery|Storage)\w*", written)
-        found[name] = dict(sorted(fields.items()))
+        found[name] = dict(sorted((fields | NEWER.get(name, {})).items()))
     return dict(sorted(found.items()))
 
 

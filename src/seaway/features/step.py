@@ -45,6 +45,12 @@ class FeaturizeResult:
     transform_seconds: float
     """Reading, transforming and writing both splits."""
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the pipeline's metrics show."""
+        counts = {"train_rows": self.rows, "validation_rows": self.validation_rows, "features": self.features}
+        return counts | {"fit_seconds": self.fit_seconds, "transform_seconds": self.transform_seconds}
+
 
 def featurize(
     *,

@@ -177,8 +177,8 @@ def _batches(
 def _read(path: Path, names: Sequence[str], strings: Sequence[str], rows: int, uri: str) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
+    _check_names(names, pq.read_schema(path).names, uri)
     with pq.ParquetFile(path, read_dictionary=list(strings)) as file:
-        _check_names(names, file.schema_arrow.names, uri)
         # batches of Arrow end with a row group's last row: small groups make small batches, never large ones
         yield from file.iter_batches(rows, columns=list(names))
 

@@ -65,8 +65,10 @@ class Api:
                 config.load_incluster_config(client_configuration=configuration)
                 found = _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
             else:
-                config.load_kube_config(client_configuration=configuration)
-                _, context = config.list_kube_config_contexts()
+                # named here: the client reads the variable only once, when it is imported
+                file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+                config.load_kube_config(config_file=file, client_configuration=configuration)
+                _, context = config.list_kube_config_contexts(config_file=file)
                 found = context["context"].get("namespace") or "default"
         except (config.ConfigException, OSError) as e:
             raise LaunchError(

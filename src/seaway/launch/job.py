@@ -88,6 +88,7 @@ def run_job(api: Api, manifest: Object, *, identity: Identity, deadline_s: float
             try:
                 job = _wait(api, job, stream, deadline_s)
                 stream.look(api)
+                stream.drain()
             finally:
                 stream.close()
         except sigterm.TerminatedError:

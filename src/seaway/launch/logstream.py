@@ -44,10 +44,13 @@ class LogStream:
         """The last lines that a pod wrote."""
         return "\n".join(self._tails.get(pod, ()))
 
-    def close(self, *, timeout_s: float = 10.0) -> None:
-        """Wait until the ended pods' last lines are through."""
+    def drain(self, *, timeout_s: float = 10.0) -> None:
+        """Wait until the last lines of pods that have ended are through."""
         for thread in self._followers.values():
             thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Follow no more; does not wait."""
         self._closed.set()
 
     def _follow(self, pod: str) -> None:

@@ -179,7 +179,7 @@ def train(
         model_uri=model,
         version=spec.version,
         job=wanted["metadata"]["name"],
-        metrics={k: v for k, v in info.get("metrics", {}).items() if isinstance(v, int | float)},
+        metrics={k: v for k, v in info["metrics"]["validation"].items() if isinstance(v, int | float)},
     )
 
 

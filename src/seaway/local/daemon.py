@@ -103,10 +103,14 @@ def ensure() -> Laptop:
 
 
 def stop(*, timeout_s: float = 15.0) -> bool:
-    """End the laptop and all its pods; False when none runs. Raises LaptopError when it does not end in time."""
+    """End the laptop and all its pods, also those that a killed laptop left; False when there was nothing to end.
+
+    Raises:
+        LaptopError: the laptop did not end in time.
+    """
     found = status()
     if found is None:
-        return False
+        return _end_orphans(paths())
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
@@ -146,6 +150,17 @@ def _lock_is_held(where: Paths) -> bool:
         except OSError:
             return True
         return False
+
+
+def _end_orphans(where: Paths) -> bool:
+    if not where.pods.is_dir() or _lock_is_held(where):
+        return False
+    from seaway.local.processes.attempt import end_all
+
+    with where.lock.open("a") as lock:
+        # Held so that no laptop starts and adopts them meanwhile.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return end_all(where.pods)
 
 
 def _answers(port: int) -> bool:

@@ -64,13 +64,17 @@ def run(paths: Paths, port: int, timing: Timing) -> None:
     paths.make()
     with _locked(paths), _bound(port) as listener:
         token = credentials.ensure(paths, port)
-        with contextlib.suppress(ImportError):
-            import uvloop
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(paths, port, token, listener, timing))
 
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(paths, port, token, listener, timing))
-            return
-        asyncio.run(_serve(paths, port, token, listener, timing))
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(paths: Paths, port: int, token: str, listener: socket.socket, timing: Timing) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,11 +130,16 @@ def load(folder: Path) -> Package:
 
 @contextmanager
 def opened(uri: str) -> Iterator[Package]:
-    """A verified package at any URI; a remote one is copied here for as long as the block lasts."""
-    try:
-        with storage.localized(uri) as folder:
-            yield load(folder)
-    except InputError as e:
-        if isinstance(e, PackageError):
+    """A verified package at any URI; a remote one is copied here for as long as the block lasts.
+
+    Raises:
+        PackageError: there is no package, or it may not be loaded.
+    """
+    with ExitStack() as stack:
+        try:
+            package = load(stack.enter_context(storage.localized(uri)))
+        except PackageError:
             raise
-        raise PackageError(f"{uri}: must be a model package: {e}") from e
+        except InputError as e:
+            raise PackageError(f"{uri}: must be a model package: {e}") from e
+        yield package

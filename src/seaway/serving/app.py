@@ -2,6 +2,13 @@
 
 A small request is answered on the event loop (tens of microseconds); a large one in a thread, so that probes are not
 kept waiting. Whatever a client sends is answered with a 4xx in words, never with a 5xx.
+
+Every answer, a refusal too, says who gave it:
+
+    x-seaway-model, x-seaway-model-version    the model
+    x-seaway-run-id                           the pipeline run that made it
+    x-seaway-trace-id                         the caller's (traceparent), else that run's, else a new one
+    x-request-id                              the caller's, or a new one
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ class ServedModel:
             (b"content-type", b"application/json"),
             (b"x-seaway-model", self.name.encode()),
             (b"x-seaway-model-version", _header(self.version)),
-            (b"x-seaway-run-id", _header(self.run_id)),
         ]
+        if self.run_id:
+            self.headers.append((b"x-seaway-run-id", _header(self.run_id)))
         self.session = package.session(threads=threads)
         self.fed = frozenset(self._check_inputs())
         """Columns that the graph takes; the others are checked and left."""

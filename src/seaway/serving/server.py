@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -126,4 +127,6 @@ class Server(uvicorn.Server):
 
 def serve(server: Server, sockets: Sequence[socket.socket]) -> None:
     """Run the server on bound sockets until a signal ends it."""
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: the collector need not walk over it between requests
     server.run(sockets=list(sockets))

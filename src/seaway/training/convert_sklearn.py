@@ -53,7 +53,6 @@ def convert(estimator: Any, width: int) -> onnx.ModelProto:
     """
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
     for part in _parts(estimator):
         _refuse(part)
@@ -70,8 +69,8 @@ def convert(estimator: Any, width: int) -> onnx.ModelProto:
                 target_opset={"": versions.OPSET, "ai.onnx.ml": versions.ML_OPSET},
                 options={"zipmap": False} if classifier else None,
             )
-    except (MissingConverter, MissingShapeCalculator) as e:
-        raise PackageError(f"{type(estimator).__name__} must become ONNX and has no converter: {e}") from e
+    except (RuntimeError, ValueError, TypeError, AttributeError) as e:  # its own errors are all four of these
+        raise PackageError(f"{type(estimator).__name__} must become ONNX and cannot: {str(e)[:500]}") from e
     model.ir_version = versions.IR_VERSION
     _name_output(model.graph, "probabilities" if classifier else "value", position=1 if classifier else 0)
     return model
@@ -118,7 +117,7 @@ def floored(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     """The greatest float32 not above each threshold; infinities stay."""
     with np.errstate(over="ignore"):
         near = thresholds.astype(np.float32)
-    down = np.nextafter(near, np.float32(-np.inf))
+        down = np.nextafter(near, np.float32(-np.inf))
     return np.where(near.astype(np.float64) > thresholds, down, near).astype(np.float64)
 
 

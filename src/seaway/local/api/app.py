@@ -62,6 +62,8 @@ class Api:
             answer = await self._answer(request)
         except ApiError as error:
             answer = json_answer(error.status(), error.code)
+        except RecursionError:
+            answer = json_answer(ApiError(400, "the body is nested too deeply").status(), 400)
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             answer = json_answer(ApiError(500, "Internal error occurred: see the laptop's log").status(), 500)

@@ -85,8 +85,9 @@ class Request:
         import yaml
 
         try:
-            return yaml.safe_load(body)
-        except yaml.YAMLError as error:
+            # Through JSON, so that dates become text and keys strings, as in any object.
+            return orjson.loads(orjson.dumps(yaml.safe_load(body), option=orjson.OPT_NON_STR_KEYS))
+        except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
             raise ApiError(400, f"error decoding the body as YAML: {error}") from None
 
     async def gone(self) -> None:

@@ -94,21 +94,26 @@ class Objects:
     ) -> Object:
         """Change an object by a patch of media type ``media``."""
         before = self.store.get(kind.resource, namespace, name)
-        if media == "application/json-patch+json":
-            after = patches.json_patch(before, body)
-        elif not isinstance(body, dict):
-            raise ApiError(400, f"a patch of type {media} must be an object")
-        elif media == "application/merge-patch+json":
-            after = patches.merge(before, body)
-        elif media == "application/strategic-merge-patch+json" and not kind.custom:
-            after = patches.strategic(before, body)
-        else:
-            supported = ["json-patch+json", "merge-patch+json", "apply-patch+yaml"]
-            supported += [] if kind.custom else ["strategic-merge-patch+json"]
-            listed = ", ".join(f"application/{one}" for one in supported)
-            message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
-            raise ApiError(415, message)
+        try:
+            after = self._patched(kind, before, media, body)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            raise ApiError(400, f"the patch does not fit the object: {error}") from None
         return self._replace(kind, before, self._read(kind, after, options), options, sub)
+
+    def _patched(self, kind: Kind, before: Object, media: str, body: Any) -> Any:
+        if media == "application/json-patch+json":
+            return patches.json_patch(before, body)
+        if not isinstance(body, dict):
+            raise ApiError(400, f"a patch of type {media} must be an object")
+        if media == "application/merge-patch+json":
+            return patches.merge(before, body)
+        if media == "application/strategic-merge-patch+json" and not kind.custom:
+            return patches.strategic(before, body)
+        supported = ["json-patch+json", "merge-patch+json", "apply-patch+yaml"]
+        supported += [] if kind.custom else ["strategic-merge-patch+json"]
+        listed = ", ".join(f"application/{one}" for one in supported)
+        message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+        raise ApiError(415, message)
 
     def apply(
         self, kind: Kind, namespace: str, name: str, body: Object, options: Options, *, sub: str = ""
@@ -125,14 +130,20 @@ class Objects:
                 raise not_found(kind.resource, name)
             code, made = 201, self.create(kind, namespace, patches.merge({}, body), options)
         else:
-            patch = patches.merge if kind.custom else patches.strategic
-            was = self.store.applied(before["metadata"]["uid"], manager)
-            dropped = patches.removals(was, body, by_key=not kind.custom) if was else {}
-            after = patch(patch(before, dropped), body)
-            code, made = 200, self._replace(kind, before, self._read(kind, after, options), options, sub)
+            code, made = 200, self._merged(kind, before, manager, body, options, sub)
         if not options.dry_run:
             self.store.set_applied(made["metadata"]["uid"], manager, body)
         return code, made
+
+    def _merged(self, kind: Kind, before: Object, manager: str, body: Object, options: Options, sub: str) -> Object:
+        patch = patches.merge if kind.custom else patches.strategic
+        was = self.store.applied(before["metadata"]["uid"], manager)
+        try:
+            dropped = patches.removals(was, body, by_key=not kind.custom) if was else {}
+            after = patch(patch(before, dropped), body)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            raise ApiError(400, f"what is applied does not fit the object: {error}") from None
+        return self._replace(kind, before, self._read(kind, after, options), options, sub)
 
     def set_status(self, kind: Kind, before: Object, status: Object) -> Object:
         """Write the status a controller found, if it is another and the object still is that one."""

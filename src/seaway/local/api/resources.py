@@ -100,7 +100,7 @@ class Resources:
                 namespace=found.namespace,
                 matches=matches,
                 version=request.query.get("resourceVersion", ""),
-                timeout_s=request.number("timeoutSeconds"),
+                timeout_s=request.number("timeoutSeconds") or None,
                 bookmarks=request.flag("allowWatchBookmarks"),
                 initial=request.flag("sendInitialEvents"),
                 as_table=as_table,
@@ -195,9 +195,11 @@ def _deletion(request: Request, body: Any) -> Deletion:
     if body.get("orphanDependents") or request.flag("orphanDependents"):
         wanted = "Orphan"
     preconditions, grace = body.get("preconditions") or {}, body.get("gracePeriodSeconds")
+    if not isinstance(preconditions, dict) or not isinstance(grace, int | None):
+        raise ApiError(400, "preconditions must be an object and gracePeriodSeconds a whole number")
     return Deletion(
         propagation=wanted,
-        grace_s=request.number("gracePeriodSeconds") if grace is None else int(grace),
+        grace_s=request.number("gracePeriodSeconds") if grace is None else grace,
         uid=preconditions.get("uid") or "",
         version=preconditions.get("resourceVersion") or "",
         dry_run=bool(body.get("dryRun") or request.query.get("dryRun")),

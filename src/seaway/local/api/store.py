@@ -18,7 +18,7 @@ import orjson
 from seaway.local.api.status import ApiError, Object, already_exists, conflict, not_found
 from seaway.local.api.times import now, stamp
 
-LOG_LENGTH = 8192
+LOG_LENGTH = 2048
 """Changes kept for watches that resume; older ones answer 410 Expired."""
 
 _TABLES = """

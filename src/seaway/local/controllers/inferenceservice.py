@@ -18,6 +18,7 @@ from seaway.local.api.rules.inferenceservice import FRAMEWORKS
 from seaway.local.api.status import Object
 from seaway.local.api.times import stamp
 from seaway.local.controllers.base import Observed, is_true, set_condition
+from seaway.local.controllers.pod import LOST, SHUTDOWN
 from seaway.local.controllers.predictor import (
     FORMAT,
     PORT_ANNOTATION,
@@ -31,7 +32,7 @@ HASH_ANNOTATION = "seaway.dev/revision-hash"
 NUMBER_ANNOTATION = "seaway.dev/revision"
 _SCALING = ("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
 """Fields of a predictor whose change needs no new revision."""
-_NO_FAILURE = ("NodeShutdown", "ContainerStatusUnknown")
+_NO_FAILURE = (LOST, SHUTDOWN)
 _HOPELESS = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError")
 
 

@@ -19,6 +19,8 @@ CALM_S = 600.0
 """A run this long clears the delay."""
 SHUTDOWN = "NodeShutdown"
 """Reason of runs that the end of the laptop ended: never a success, and no crash either."""
+LOST = "ContainerStatusUnknown"
+"""Reason of runs whose shim died without a record, as the kubelet names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def past_deadline(pod: Object, seen: Seen) -> bool:
 
 def crash_delay(run: Run, base_s: float) -> float:
     """Seconds between the end of a run and the next one."""
-    if run.number == 0 or run.reason in (SHUTDOWN, "ContainerStatusUnknown"):
+    if run.number == 0 or run.reason in (SHUTDOWN, LOST):
         return 0.0
     if run.finished is not None and (run.finished - run.started).total_seconds() >= CALM_S:
         return 0.0

@@ -6,6 +6,7 @@ import contextlib
 import json
 import marshal
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -16,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seaway.local.controllers.pod import LOST, SHUTDOWN
 from seaway.local.processes import shim
 
 SHIM = Path(shim.__file__)
-LOST = "ContainerStatusUnknown"
-"""Reason of an attempt whose shim died without a record, as the kubelet names it."""
+SHUTDOWN_S = 8.0
+"""What containers get to end in when the laptop ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +209,21 @@ class Attempt:
             finished_ns=found["finishedAt"],
         )
         return True
+
+
+def end_all(pods: Path, *, grace_s: float = SHUTDOWN_S) -> bool:
+    """End whatever runs in a folder of pods while no laptop watches it; False when nothing does."""
+    attempts = [Attempt(claim.parent) for claim in pods.glob("*/*/*/claim")]
+    running = [attempt for attempt in attempts if attempt.adopt() and attempt.running]
+    for attempt in running:
+        attempt.say_why(SHUTDOWN, "the laptop was ended")
+        attempt.terminate()
+    deadline = time.monotonic() + grace_s
+    for attempt in running:
+        if not select.select([attempt.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            attempt.kill()
+            select.select([attempt.pidfd], [], [], grace_s)
+    return bool(running)
 
 
 def sweep(uid: str, container: str = "") -> None:

@@ -89,7 +89,7 @@ async def ask(container: Object, probe: Object) -> str:
                 return await _exec(probe["exec"].get("command") or [])
     except TimeoutError:
         return f"no answer within {probe.get('timeoutSeconds', 1)} s"
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:
         return str(error)
     return ""
 

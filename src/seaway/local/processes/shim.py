@@ -112,8 +112,9 @@ def spawn(spec: dict[str, Any], output: int) -> tuple[int, str]:
         os.chdir(spec["cwd"])
         os.umask(0o022)
         os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
-    except OSError as error:
-        os.write(error_write, f"{spec['argv'][0]}: {error.strerror}".encode())
+    except Exception as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        os.write(error_write, f"{spec['argv'][0]}: {why}".encode())
     os._exit(START_ERROR)
 
 

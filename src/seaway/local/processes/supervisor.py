@@ -18,7 +18,7 @@ from seaway.local.api.store import Change
 from seaway.local.api.times import now
 from seaway.local.controllers import pod as pods
 from seaway.local.controllers.events import Recorder
-from seaway.local.processes.attempt import Attempt, discard, sweep
+from seaway.local.processes.attempt import SHUTDOWN_S, Attempt, discard, sweep
 from seaway.local.processes.environment import ContainerError, launch
 from seaway.local.processes.probes import Prober
 from seaway.local.processes.quantity import quantity
@@ -28,8 +28,6 @@ RETRY_S = 2.0
 """Between two tries to start a container whose configuration is not there yet."""
 MEMORY_S = 0.5
 """Between two looks at the memory of containers that have a limit."""
-SHUTDOWN_S = 8.0
-"""What containers get to end in when the laptop ends."""
 
 
 class Supervisor:
@@ -135,6 +133,10 @@ class Supervisor:
         attempt = Attempt(self._folder / uid / name / str(number))
         try:
             what = launch(pod, container, self._objects.store.find, self._base)
+        except (KeyError, TypeError, ValueError) as error:
+            text = f"the container's manifest cannot be read: {error!r}"
+            self._hold(pod, name, ContainerError("CreateContainerConfigError", text))
+            return
         except ContainerError as error:
             if error.reason == "StartError":
                 attempt.fail(error.reason, error.message)
