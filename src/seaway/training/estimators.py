@@ -25,6 +25,8 @@ class Estimator:
     defaults: Mapping[str, Any]
     params: tuple[str, ...]
     """Names a user may set; what is not here cannot become ONNX, or is the worker's to choose."""
+    bundled: bool = False
+    """Whether one-hot columns are bundled first, see `bundles`."""
     scaled: bool = False
     """Whether features are standardised first."""
     missing: bool = False
@@ -46,7 +48,7 @@ _BOOSTED = (
     "n_iter_no_change",
     "tol",
 )
-_BOOSTED_DEFAULTS = {"learning_rate": 0.2, "max_iter": 100, "max_leaf_nodes": 63, "early_stopping": True}
+_BOOSTED_DEFAULTS = {"learning_rate": 0.15, "max_iter": 100, "max_leaf_nodes": 127, "early_stopping": True}
 _FOREST = (
     "n_estimators",
     "criterion",
@@ -67,6 +69,7 @@ ESTIMATORS: dict[Task, dict[str, Estimator]] = {
             make="sklearn.ensemble:HistGradientBoostingClassifier",
             defaults=_BOOSTED_DEFAULTS,
             params=(*_BOOSTED, "class_weight"),
+            bundled=True,
             missing=True,
         ),
         "logistic": Estimator(
@@ -79,6 +82,7 @@ ESTIMATORS: dict[Task, dict[str, Estimator]] = {
             make="sklearn.ensemble:RandomForestClassifier",
             defaults=_FOREST_DEFAULTS,
             params=(*_FOREST, "class_weight"),
+            bundled=True,
             parallel=True,
         ),
     },
@@ -87,6 +91,7 @@ ESTIMATORS: dict[Task, dict[str, Estimator]] = {
             make="sklearn.ensemble:HistGradientBoostingRegressor",
             defaults=_BOOSTED_DEFAULTS,
             params=(*_BOOSTED, "loss", "quantile"),
+            bundled=True,
             missing=True,
         ),
         "ridge": Estimator(
@@ -99,6 +104,7 @@ ESTIMATORS: dict[Task, dict[str, Estimator]] = {
             make="sklearn.ensemble:RandomForestRegressor",
             defaults=_FOREST_DEFAULTS | {"max_features": "sqrt"},
             params=_FOREST,
+            bundled=True,
             parallel=True,
         ),
     },

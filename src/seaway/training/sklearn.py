@@ -16,6 +16,7 @@ import numpy as np
 
 from seaway.errors import DataError
 from seaway.training import convert_sklearn, estimators, worker
+from seaway.training.bundles import Bundles, find_bundles
 from seaway.training.spec import TrainSpec
 from seaway.training.worker import TrainingData
 
@@ -32,12 +33,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 @dataclass(frozen=True, kw_only=True)
 class SklearnModel:
-    """A fitted estimator; values are trained on the standardised target."""
+    """A fitted estimator; values are trained on the standardised target, trees on bundled columns."""
 
     estimator: str
     params: Mapping[str, Any]
     fitted: Any
     width: int
+    """Features that the model is given."""
+    bundles: Bundles | None
     classifies: bool
     target_mean: float = 0.0
     target_std: float = 1.0
@@ -45,11 +48,15 @@ class SklearnModel:
 
     def to_onnx(self) -> onnx.ModelProto:
         """The graph."""
-        model = convert_sklearn.convert(self.fitted, self.width)
+        model = convert_sklearn.convert(self.fitted, self.bundles.width if self.bundles else self.width)
+        if self.bundles:
+            model = self.bundles.prepend(model, self.width)
         return model if self.classifies else convert_sklearn.standardised(model, self.target_mean, self.target_std)
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[Any]:
         """Probabilities [n, K], or values [n] in the target's unit."""
+        if self.bundles:
+            features = self.bundles.apply(features)
         if self.classifies:
             probabilities: NDArray[Any] = self.fitted.predict_proba(features)
             return probabilities
@@ -63,6 +70,8 @@ class SklearnModel:
         skops.io.dump(self.fitted, folder / CHECKPOINT)
         trusted = skops.io.get_untrusted_types(file=folder / CHECKPOINT)
         out: dict[str, Any] = {"format": "skops", "file": f"native/{CHECKPOINT}", "trusted": list(trusted)}
+        if self.bundles:
+            out["bundles"] = self.bundles.to_dict()
         if not self.classifies:
             out["target"] = {"mean": self.target_mean, "std": self.target_std}
         return out
@@ -86,11 +95,15 @@ def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
     if task == "regression":
         mean, std = float(target.mean()), float(target.std()) or 1.0
         target = (target - mean) / std
+    features, bundles = table.features, None
+    if row.bundled:
+        bundles = find_bundles(features, target, classes=len(data.contract.target.classes or ()))
+        features = bundles.apply(features) if bundles else features
     extra: dict[str, Any] = {}
     if data.validation is not None and params.get("early_stopping") is True:
         held_out = data.validation.target
         extra = {
-            "X_val": data.validation.features,
+            "X_val": bundles.apply(data.validation.features) if bundles else data.validation.features,
             "y_val": held_out if task == "classification" else (held_out - mean) / std,
         }
     if row.scaled:
@@ -98,12 +111,13 @@ def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
         from sklearn.preprocessing import StandardScaler
 
         estimator = make_pipeline(StandardScaler(), estimator)
-    estimator.fit(table.features, target, **extra)
+    estimator.fit(features, target, **extra)
     return SklearnModel(
         estimator=name,
         params=params,
         fitted=estimator,
         width=len(table.names),
+        bundles=bundles,
         classifies=task == "classification",
         target_mean=mean,
         target_std=std,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from seaway.local.api.kinds import BY_KIND, BY_RESOURCE
@@ -137,7 +138,9 @@ class Controlled:
             if "uid" not in child["metadata"]:
                 self._create(item, child)
         found = self._write_status(self._current(item), self._observe(item))
-        again = [self._controller.due_s(found, self._observe(found)), self._after(found)]
+        # As of the moment of `desired`: a wait that has ended since then must still be found due.
+        due = self._controller.due_s(found, replace(self._observe(found), now=observed.now))
+        again = [due, self._after(found)]
         return min((one for one in again if one is not None), default=None)
 
     def _current(self, item: Object) -> Object:
