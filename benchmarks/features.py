@@ -42,9 +42,10 @@ from seaway.features.fitted import FittedPlan
 from seaway.features.graph import to_onnx
 from seaway.features.kinds import DateParts, MissingIndicator, Numeric, OneHot
 from seaway.features.plan import FeaturePlan
-from seaway.features.transform import open_graph, transform
+from seaway.features.transform import transform
 from seaway.model.columns import feeds
 from seaway.model.contract import Contract
+from seaway.model.session import open_session
 
 LIMIT = 8.0
 DAY = 86_400_000_000
@@ -175,7 +176,9 @@ def untied(plan: FeaturePlan, contract: Contract, path: Path) -> FeaturePlan:
     """The plan with fewer categories where the last one kept is as frequent as the next: there the two choose differently."""
     wider = [replace(f, max_categories=f.max_categories + 1) if isinstance(f, OneHot) else f for f in plan.features]
     features = []
-    for feature, fitted in zip(plan.features, fit(FeaturePlan(features=tuple(wider)), contract, pl.scan_parquet(path)).features, strict=True):
+    for feature, fitted in zip(
+        plan.features, fit(FeaturePlan(features=tuple(wider)), contract, pl.scan_parquet(path)).features, strict=True
+    ):
         if isinstance(feature, OneHot):
             most = min(feature.max_categories, len(fitted.counts))
             while most < len(fitted.counts) and fitted.counts[most - 1] == fitted.counts[most]:
@@ -187,7 +190,7 @@ def untied(plan: FeaturePlan, contract: Contract, path: Path) -> FeaturePlan:
 
 def one_row_us(fitted: FittedPlan, contract: Contract, path: Path) -> float:
     """Median over rounds of one row through the graph alone."""
-    session = open_graph(to_onnx(fitted, contract).SerializeToString())
+    session = open_session(to_onnx(fitted, contract).SerializeToString())
     row = pl.scan_parquet(path).head(1).collect()
     inputs = feeds(row, contract)
     inputs = {i.name: inputs[i.name] for i in session.get_inputs()}
@@ -220,7 +223,9 @@ def main() -> None:
         names, (rows, width) = fitted.feature_names, mine.shape
         transformer, theirs = peer(path, plan)
         compared = same(mine, names, transformer, theirs)
-        np.testing.assert_allclose(_without_doubles(mine, names), _without_doubles(floor(path, plan, names), names), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            _without_doubles(mine, names), _without_doubles(floor(path, plan, names), names), rtol=1e-5, atol=1e-5
+        )
         print(f"{rows:,} rows, {len(plan.columns)} columns to {width} features, {os.cpu_count()} cores; "
               f"{compared} columns equal to scikit-learn's within 1e-5, the others empty; all equal to the floor's")  # fmt: skip
         del mine, theirs
@@ -248,7 +253,9 @@ def main() -> None:
 
 
 def _without_doubles(matrix: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    return matrix[:, [not (n.endswith(".missing") and f"{n.removesuffix('.missing')}=<missing>" in names) for n in names]]
+    return matrix[
+        :, [not (n.endswith(".missing") and f"{n.removesuffix('.missing')}=<missing>" in names) for n in names]
+    ]
 
 
 if __name__ == "__main__":

@@ -88,8 +88,7 @@ def one(f: Fitted, value: Any) -> dict[str, float]:
             return {f"{name}.bucket": 0.0 if index is None else index + 1.0}
         bounds = [-math.inf, *f.edges, math.inf]
         names = [
-            f"{name}={'[' if k else '('}{a:.12g}, {b:.12g})"
-            for k, (a, b) in enumerate(itertools.pairwise(bounds))
+            f"{name}={'[' if k else '('}{a:.12g}, {b:.12g})" for k, (a, b) in enumerate(itertools.pairwise(bounds))
         ]
         return {n: float(k == index) for k, n in enumerate(names)} | {f"{name}=<missing>": float(absent)}
     if isinstance(feature, kinds.Ordinal):

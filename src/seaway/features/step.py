@@ -21,6 +21,7 @@ from seaway.features import transform
 from seaway.features.fit import fit
 from seaway.features.fitted import FittedPlan
 from seaway.features.graph import to_onnx
+from seaway.features.lookups import open_graph
 from seaway.features.plan import FeaturePlan
 from seaway.model import graph as gate
 from seaway.model.contract import Contract
@@ -95,12 +96,12 @@ def featurize(
     graph = to_onnx(fitted, signature)
     gate.check(graph)
     content = graph.SerializeToString()
-    session = transform.open_graph(content)
+    opened = open_graph(content)
     names = fitted.feature_names
     counts = []
     for name, rows, out in (("training", train, train_features), ("validation", validation, validation_features)):
         started = time.perf_counter()
-        written = transform.write(session, rows, signature, names, out)
+        written = transform.write(opened, rows, signature, names, out)
         counts.append((name, written, time.perf_counter() - started))
     _write(fitted, signature, content, features)
     if report:

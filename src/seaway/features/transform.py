@@ -21,12 +21,12 @@ from seaway.data import table as tables
 from seaway.data.dtypes import convert
 from seaway.errors import DataError
 from seaway.features.fitted import TARGET
+from seaway.features.lookups import Graph, open_graph
 from seaway.model.columns import feed
-from seaway.model.contract import Column, Contract, Target
+from seaway.model.contract import MISSING_INT64, Column, Contract, Target
 from seaway.storage import uri as storage
 
 if TYPE_CHECKING:
-    import onnxruntime as ort
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -37,7 +37,7 @@ COMPRESSION = "lz4"
 
 
 def transform(
-    graph: bytes | ort.InferenceSession,
+    graph: bytes | Graph,
     table: pl.DataFrame | str | Path,
     contract: Contract,
     *,
@@ -47,7 +47,7 @@ def transform(
     """Run a feature graph over a table.
 
     Args:
-        graph: ``features.onnx``, or a session over it.
+        graph: ``features.onnx``, or that opened with `open_graph`.
         table: a frame, or the URI of a Parquet file or a folder of them.
         contract: the raw columns.
         batch_rows: rows of one matrix.
@@ -59,14 +59,14 @@ def transform(
     Raises:
         DataError: a column is missing or has a dtype that cannot become the contract's; the file is damaged.
     """
-    session = open_graph(graph)
-    with _batches(table, _used(session, contract), batch_rows) as batches:
-        for matrix, _ in _run(session, batches, _used(session, contract), threads):
+    opened = open_graph(graph) if isinstance(graph, bytes) else graph
+    with _batches(table, _used(opened, contract), batch_rows) as batches:
+        for matrix, _ in _run(opened, batches, _used(opened, contract), threads):
             yield matrix
 
 
 def write(
-    graph: bytes | ort.InferenceSession,
+    graph: bytes | Graph,
     table: pl.DataFrame | str | Path,
     contract: Contract,
     names: Sequence[str],
@@ -81,7 +81,7 @@ def write(
     classes as int64, or the value as float64. It takes its name only when it is whole.
 
     Args:
-        graph: ``features.onnx``, or a session over it.
+        graph: ``features.onnx``, or that opened with `open_graph`.
         table: a frame, or the URI of a Parquet file or a folder of them.
         contract: the raw columns and the target.
         names: ``FittedPlan.feature_names``.
@@ -98,8 +98,8 @@ def write(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    session = open_graph(graph)
-    used = _used(session, contract)
+    opened = open_graph(graph) if isinstance(graph, bytes) else graph
+    used = _used(opened, contract)
     target = Column(name=contract.target.name, dtype=contract.target.dtype, nullable=True)
     kind = pa.float64() if contract.target.classes is None else pa.int64()
     schema = pa.schema(
@@ -109,7 +109,7 @@ def write(
     with _batches(table, [*used, target], batch_rows) as batches, storage.open_write(out) as f:
         options = {"compression": COMPRESSION, "use_dictionary": False, "write_statistics": False}
         with pq.ParquetWriter(f, schema, **options) as writer:
-            for matrix, batch in _run(session, batches, used, threads):
+            for matrix, batch in _run(opened, batches, used, threads):
                 answer = _target(_column(batch, target), contract.target, rows)
                 columns = [pa.array(c) for c in np.ascontiguousarray(matrix.T)]
                 writer.write_table(pa.table([*columns, pa.array(answer)], schema=schema))
@@ -122,26 +122,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_graph(graph: bytes | ort.InferenceSession) -> ort.InferenceSession:
-    """A session that works in one thread: batches run beside each other."""
-    from seaway.model.session import open_session
-
-    return open_session(graph, threads=1) if isinstance(graph, bytes) else graph
-
-
-def _used(session: ort.InferenceSession, contract: Contract) -> list[Column]:
-    return [contract.column(i.name) for i in session.get_inputs()]
+def _used(graph: Graph, contract: Contract) -> list[Column]:
+    return [contract.column(name) for name in graph.columns]
 
 
 def _run(
-    session: ort.InferenceSession, batches: Iterator[pa.RecordBatch], columns: Sequence[Column], threads: int
+    graph: Graph, batches: Iterator[pa.RecordBatch], columns: Sequence[Column], threads: int
 ) -> Iterator[tuple[NDArray[np.float32], pa.RecordBatch]]:
     threads = threads or cores()
 
     def one(batch: pa.RecordBatch) -> NDArray[np.float32]:
-        feeds = {c.name: _feed(batch, c) for c in columns}
-        matrix: NDArray[np.float32] = session.run(None, feeds)[0]
-        return matrix
+        numbers = {c.name: _number(batch, c) for c in columns if c.dtype != "string"}
+        return graph.run(numbers, {c.name: _text(batch, c) for c in columns if c.dtype == "string"})
 
     under_way: deque[tuple[Future[NDArray[np.float32]], pa.RecordBatch]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="features")
@@ -200,22 +192,28 @@ def _check_names(wanted: Sequence[str], found: Sequence[str], where: str) -> Non
         raise DataError(f"{where}: must have the columns {missing}, found {list(found)[:50]}: run `ingest` on it first")
 
 
-def _feed(batch: pa.RecordBatch, column: Column) -> NDArray[Any]:
-    """A column as the graph's input."""
+def _number(batch: pa.RecordBatch, column: Column) -> NDArray[Any]:
+    """A column of any dtype but string as the graph's input."""
     import pyarrow as pa
 
     array = batch.column(column.name)
-    if column.dtype == "string" and pa.types.is_dictionary(array.type) and pa.types.is_string(array.type.value_type):
-        # one Python string for each distinct value, not for each row; the last is for what is missing
-        values = np.empty(len(array.dictionary) + 1, dtype=object)
-        values[:-1] = array.dictionary.fill_null("").to_numpy(zero_copy_only=False)
-        values[-1] = ""
-        codes = array.indices
-        if codes.null_count:
-            codes = codes.fill_null(len(values) - 1)
-        taken: NDArray[Any] = values[codes.to_numpy(zero_copy_only=False)]
-        return taken
-    return feed(_column(batch, column), column)
+    if array.type == pa.timestamp("us", "UTC") and column.dtype == "timestamp":
+        array = array.cast(pa.int64())  # the same bits
+    elif array.type != {"float64": pa.float64(), "int64": pa.int64()}.get(column.dtype):
+        return feed(_column(batch, column), column)
+    if array.null_count:
+        array = array.fill_null(float("nan") if column.dtype == "float64" else MISSING_INT64)
+    return array.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _text(batch: pa.RecordBatch, column: Column) -> pa.DictionaryArray:
+    """A column of strings as codes and their dictionary."""
+    import pyarrow as pa
+
+    array = batch.column(column.name)
+    if pa.types.is_dictionary(array.type) and pa.types.is_string(array.type.value_type):
+        return array
+    return _column(batch, column).to_arrow().cast(pa.large_string()).dictionary_encode()
 
 
 def _column(batch: pa.RecordBatch, column: Column) -> pl.Series:

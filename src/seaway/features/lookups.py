@@ -1,0 +1,130 @@
+"""A graph cut in two where its lookups of strings end: a column of a million rows has few distinct strings.
+
+In: a graph whose string inputs are [n]. Out: two sessions over the very nodes of that graph: the lookups, to run on
+the distinct strings, and the rest, whose inputs are what the lookups found for each row. Together they compute what the whole
+graph computes, bit for bit, without one string a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seaway.features.nodes import FLOAT, INT64
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime as ort
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_EACH_VALUE = frozenset({"LabelEncoder", "MurmurHash3", "Cast", "Mod", "Add", "Mul"})
+"""Operators whose output at i depends on their inputs at i alone."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph, opened for many rows."""
+
+    rest: ort.InferenceSession
+    lookups: ort.InferenceSession | None
+    """None if no input is a string."""
+    found: dict[str, tuple[str, ...]]
+    """By string column: the outputs of ``lookups`` that depend on it."""
+    columns: tuple[str, ...]
+    """The whole graph's inputs."""
+
+    def run(self, numbers: dict[str, NDArray[Any]], strings: dict[str, pa.DictionaryArray]) -> NDArray[np.float32]:
+        """The whole graph's first output.
+
+        Args:
+            numbers: inputs by name, [n].
+            strings: string inputs by name, [n], dictionary-encoded; null is missing.
+        """
+        inputs = dict(numbers)
+        if self.lookups is not None:
+            coded = {name: _codes(array) for name, array in strings.items()}
+            names = [output for outputs in self.found.values() for output in outputs]
+            values = {name: coded[name][0] for name in self.found}
+            looked_up = dict(zip(names, self.lookups.run(names, values), strict=True))
+            for column, outputs in self.found.items():
+                inputs |= {output: looked_up[output][coded[column][1]] for output in outputs}
+        matrix: NDArray[np.float32] = self.rest.run(None, inputs)[0]
+        return matrix
+
+
+def open_graph(content: bytes) -> Graph:
+    """Sessions of one thread over a graph's bytes, which `seaway.model.graph.check` should have passed."""
+    import onnx
+
+    from seaway.model.session import open_session
+
+    model = onnx.load_from_string(content)
+    columns = tuple(i.name for i in model.graph.input)
+    lookups, rest, found = _cut(model)
+    if not found:
+        return Graph(rest=open_session(content), lookups=None, found={}, columns=columns)
+    sessions = [open_session(part.SerializeToString()) for part in (rest, lookups)]
+    return Graph(rest=sessions[0], lookups=sessions[1], found=found, columns=columns)
+
+
+def _cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, dict[str, tuple[str, ...]]]:
+    """The lookups, the rest, and the outputs of the lookups by column."""
+    from onnx import TensorProto, helper
+
+    strings = [i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.STRING]
+    origin = dict(zip(strings, strings, strict=True))
+    kinds: dict[str, int] = {}
+    constants = {t.name for t in model.graph.initializer}
+    above: list[onnx.NodeProto] = []
+    below: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        origins = {origin.get(name, "") for name in node.input if name not in constants}
+        column = origins.pop() if len(origins) == 1 else ""
+        if column and node.op_type in _EACH_VALUE:
+            above.append(node)
+            origin[node.output[0]] = column
+            kinds[node.output[0]] = FLOAT if any(a.name == "values_floats" for a in node.attribute) else INT64
+        else:
+            below.append(node)
+    used = {name for node in below for name in node.input}
+    found = {c: tuple(t for t in kinds if origin[t] == c and t in used) for c in strings}
+    found = {c: outputs for c, outputs in found.items() if outputs}
+
+    def part(nodes: Sequence[onnx.NodeProto], inputs: list[Any], outputs: list[Any]) -> onnx.ModelProto:
+        names = {name for node in nodes for name in node.input}
+        kept = [t for t in model.graph.initializer if t.name in names]
+        graph = helper.make_graph(list(nodes), model.graph.name, inputs, outputs, kept)
+        return helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+
+    # each column has its own number of distinct strings
+    distinct = {c: f"distinct {k}" for k, c in enumerate(found)}
+    texts = [helper.make_tensor_value_info(c, TensorProto.STRING, [distinct[c]]) for c in found]
+    ends = [helper.make_tensor_value_info(t, kinds[t], [distinct[c]]) for c, outputs in found.items() for t in outputs]
+    starts = [helper.make_tensor_value_info(t, kinds[t], ["n"]) for outputs in found.values() for t in outputs]
+    numbers = [i for i in model.graph.input if i.name not in found]
+    return part(above, texts, ends), part(below, [*numbers, *starts], list(model.graph.output)), found
+
+
+def _codes(array: pa.DictionaryArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Distinct strings as an input, the last one for what is missing; and for each row, which one it is."""
+    dictionary, indices = array.dictionary, array.indices
+    codes = indices.fill_null(len(dictionary)).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    if len(dictionary) > len(codes):
+        # the dictionary of a whole row group, or of a whole file
+        present, codes = np.unique(codes, return_inverse=True)
+        missing = len(present) > 0 and present[-1] == len(dictionary)
+        dictionary = dictionary.take(_indices(present[:-1] if missing else present))
+    values = np.empty(len(dictionary) + 1, dtype=object)
+    values[:-1] = dictionary.fill_null("").to_numpy(zero_copy_only=False)
+    values[-1] = ""
+    return values, codes
+
+
+def _indices(array: NDArray[np.int64]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(array)
