@@ -62,7 +62,7 @@ def test_a_missing_parameter_is_named(spec: PipelineSpec) -> None:
 
 
 def test_an_unknown_pipeline_names_the_known(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must be one of .*train_and_serve"):
+    with pytest.raises(InputError, match=r"must be one of .*train_and_serve"):
         find_pipeline("nope")
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(InputError, match="must be a pipeline that kfp compiled"):

@@ -83,13 +83,11 @@ def test_a_live_endpoint_that_answers_otherwise_fails_the_smoke_test(
 ) -> None:
     one, two = packages
     ask(tmp_path, one, "other")
-    with pytest.raises(LaunchError, match="differences|must serve version"):
+    with pytest.raises(LaunchError, match=r"differences|must serve version"):
         smoke(two, "other")
 
 
-def test_a_model_that_cannot_be_loaded_leaves_the_old_one_serving(
-    api: Api, packages: Packages, tmp_path: Path
-) -> None:
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one_serving(api: Api, packages: Packages, tmp_path: Path) -> None:
     one, two = packages
     ask(tmp_path, one, "kept")
     broken = tmp_path / "broken"
@@ -113,9 +111,7 @@ def test_a_first_model_that_cannot_be_loaded_leaves_no_service(api: Api, package
     assert api.get(INFERENCE_SERVICE, "never") is None
 
 
-def test_a_model_below_the_baseline_is_not_promoted_green_or_red(
-    api: Api, packages: Packages, tmp_path: Path
-) -> None:
+def test_a_model_below_the_baseline_is_not_promoted_green_or_red(api: Api, packages: Packages, tmp_path: Path) -> None:
     low = evaluation(tmp_path, auc=0.6)
     found = ask(tmp_path, packages[0], "low", evaluation=low)
     assert not found.promoted

@@ -19,6 +19,7 @@ from seaway.model.columns import feeds
 from seaway.model.contract import Contract, Task
 from seaway.training import convert_sklearn
 from seaway.training import sklearn as worker
+from seaway.training.bundles import Bundles
 from seaway.training.estimators import ESTIMATORS
 from seaway.training.spec import TrainSpec
 from seaway.training.tables import TARGET
@@ -70,8 +71,9 @@ def test_the_native_checkpoint_loads_without_pickle_and_answers_alike(tmp_path: 
     worker.train(spec)
     native = package.load(Path(spec.output)).info["native"]
     fitted = skops.io.load(Path(spec.output) / native["file"], trusted=native["trusted"])
-    rows = pl.read_parquet(spec.validation)
-    raw = fitted.predict(rows.drop(TARGET).to_numpy())
+    rows = pl.read_parquet(spec.validation).drop(TARGET).to_numpy()
+    bundles = Bundles(**native["bundles"])
+    raw = fitted.predict(bundles.apply(rows))
     values = raw * native["target"]["std"] + native["target"]["mean"]
     found = package.load(Path(spec.output)).session().run(None, feeds(pl.read_parquet(spec.validation_rows), contract))
     np.testing.assert_allclose(found[0], values, atol=1e-4)

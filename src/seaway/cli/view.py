@@ -91,9 +91,11 @@ def elapsed(step: Step) -> float:
 
 
 def summary(step: Step) -> str:
-    """The outputs that are short enough for a line, or the error."""
+    """The step's headline, else the outputs that are short enough for a line; or the error."""
     if "error" in step:
         return str(step["error"]).splitlines()[0]
+    if step.get("headline"):
+        return str(step["headline"])
     shown = []
     for name, value in step.get("outputs", {}).items():
         if isinstance(value, float):

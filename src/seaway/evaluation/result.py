@@ -63,6 +63,17 @@ class Evaluation:
         return self.directions[self.primary]
 
     @property
+    def headline(self) -> str:
+        """The primary metric of the model and of the others, for people."""
+        others = {f"{name} baseline": found for name, found in self.baselines.items()}
+        if self.champion and "metrics" in self.champion:
+            others[f"version {self.champion['version']}"] = self.champion["metrics"]
+        known = {name: value for name, found in others.items() if (value := found.get(self.primary)) is not None}
+        texts = [f"{name} {value:.4g}" for name, value in known.items()]
+        own = self.metrics.get(self.primary)
+        return ", ".join([f"{self.primary} {'-' if own is None else f'{own:.4g}'}", *texts]) + f" on {self.rows:,} rows"
+
+    @property
     def classification_metrics(self) -> dict[str, Any] | None:
         """What KFP's ClassificationMetrics shows: classes, confusion matrix and ROC; None for regression."""
         if self.task != "classification":

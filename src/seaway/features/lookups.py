@@ -1,13 +1,13 @@
 """A graph cut in two where its lookups of strings end: a column of a million rows has few distinct strings.
 
 In: a graph whose string inputs are [n]. Out: two sessions over the very nodes of that graph: the lookups, to run on
-the distinct strings, and the rest, whose inputs are what the lookups found for each row. Together they compute what the whole
-graph computes, bit for bit, without one string a row.
+the distinct strings, and the rest, whose inputs are what the lookups found for each row. Together they compute what the
+whole graph computes, bit for bit, without one string a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,23 @@ class Graph:
     columns: tuple[str, ...]
     """The whole graph's inputs."""
 
-    def run(self, numbers: dict[str, NDArray[Any]], strings: dict[str, pa.DictionaryArray]) -> NDArray[np.float32]:
-        """The whole graph's first output.
+    @property
+    def width(self) -> int:
+        """Columns of the output."""
+        return int(self.rest.get_outputs()[0].shape[1])
+
+    def run(
+        self,
+        numbers: Mapping[str, NDArray[Any]],
+        strings: Mapping[str, pa.DictionaryArray],
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """The whole graph's output, [n, width].
 
         Args:
             numbers: inputs by name, [n].
             strings: string inputs by name, [n], dictionary-encoded; null is missing.
+            out: where to write it; must be contiguous.
         """
         inputs = dict(numbers)
         if self.lookups is not None:
@@ -52,8 +63,18 @@ class Graph:
             looked_up = dict(zip(names, self.lookups.run(names, values), strict=True))
             for column, outputs in self.found.items():
                 inputs |= {output: looked_up[output][coded[column][1]] for output in outputs}
-        matrix: NDArray[np.float32] = self.rest.run(None, inputs)[0]
-        return matrix
+        rows = len(next(iter(inputs.values())))
+        if out is None:
+            out = np.empty((rows, self.width), np.float32)
+        if rows == 0:
+            return out
+        # bound, the graph writes into our memory; else every matrix is copied once more
+        binding = self.rest.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, array)
+        binding.bind_output(self.rest.get_outputs()[0].name, "cpu", 0, np.float32, out.shape, out.ctypes.data)
+        self.rest.run_with_iobinding(binding)
+        return out
 
 
 def open_graph(content: bytes) -> Graph:

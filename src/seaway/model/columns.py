@@ -1,6 +1,6 @@
 """Raw columns of a Polars frame as the inputs of an ONNX graph, and back.
 
-Missing values enter as: string ``""``, float64 NaN, int64, bool and timestamp ``MISSING_INT64``. Every input has shape [n].
+Missing values enter as: string ``""``, float64 NaN, int64, bool and timestamp ``MISSING_INT64``. Every input is [n].
 """
 
 from __future__ import annotations

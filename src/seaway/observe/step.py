@@ -32,7 +32,8 @@ def task(
 
     Artifacts among the arguments are handed over as local paths, those named in ``by_uri`` as URIs. Arguments named
     ``metrics`` and ``classification_metrics`` are KFP artifacts that are filled from the result's attributes of those
-    names (``metrics``: else from its fields that are numbers) and are not handed over.
+    names (``metrics``: else from its fields that are numbers) and are not handed over. A result may have a
+    ``headline``, a line for people.
 
     Args:
         component: name of the component.
@@ -56,7 +57,7 @@ def task(
     except BaseException as e:
         record.end("failed", error=e)
         raise
-    record.end("succeeded", outputs=outputs)
+    record.end("succeeded", outputs=outputs, headline=getattr(result, "headline", ""))
     return result
 
 
@@ -86,7 +87,14 @@ class Record:
         self._write()
         logs.info(_log, f"{component} started", inputs=self._state["inputs"])
 
-    def end(self, state: str, *, outputs: Mapping[str, Any] | None = None, error: BaseException | None = None) -> None:
+    def end(
+        self,
+        state: str,
+        *,
+        outputs: Mapping[str, Any] | None = None,
+        headline: str = "",
+        error: BaseException | None = None,
+    ) -> None:
         """Close the record."""
         self._state |= {"state": state, "ended": _now(), "seconds": round(time.monotonic() - self._clock, 3)}
         component, seconds = self._state["component"], self._state["seconds"]
@@ -100,6 +108,7 @@ class Record:
             )
         else:
             self._state["outputs"] = {k: _short(v) for k, v in (outputs or {}).items()}
+            self._state["headline"] = headline
             logs.info(_log, f"{component} succeeded", seconds=seconds, outputs=self._state["outputs"])
         self._write()
 

@@ -1,10 +1,10 @@
 """Columns of zeros and ones that never come together, as one column of codes: what trees need of a one-hot encoding.
 
-In: training features [n, F]. Out: which columns are kept, and which are bundled with what codes. A tree's cost grows with
-its columns, and a category of 80 values costs 80 of them; bundled it costs one (exclusive feature bundling: Ke et al.,
-LightGBM, NeurIPS 2017). Codes follow the mean target, so that one threshold parts the categories as well as any subset
-of them does (Fisher 1958; for several classes along the first principal component: Coppersmith, Hong and Hosking 1999).
-The codes are part of the model: its graph computes them from the very features that it is given.
+In: training features [n, F]. Out: which columns are kept, and which are bundled with what codes. A tree's cost grows
+with its columns, and a category of 80 values costs 80 of them; bundled it costs one (exclusive feature bundling: Ke et
+al., LightGBM, NeurIPS 2017). Codes follow the mean target, so that one threshold parts the categories as well as any
+subset of them does (Fisher 1958; for several classes along the first principal component: Coppersmith, Hong and Hosking
+1999). The codes are part of the model: its graph computes them from the very features that it is given.
 """
 
 from __future__ import annotations

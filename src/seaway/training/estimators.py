@@ -29,6 +29,8 @@ class Estimator:
     """Whether one-hot columns are bundled first, see `bundles`."""
     scaled: bool = False
     """Whether features are standardised first."""
+    wide: bool = False
+    """Whether it is fitted in float64: one-hot columns sum to one, which float32 cannot tell from singular."""
     missing: bool = False
     """Whether it takes missing values."""
     parallel: bool = False
@@ -99,6 +101,7 @@ ESTIMATORS: dict[Task, dict[str, Estimator]] = {
             defaults={"alpha": 1.0},
             params=("alpha", "max_iter", "tol", "fit_intercept"),
             scaled=True,
+            wide=True,
         ),
         "random_forest": Estimator(
             make="sklearn.ensemble:RandomForestRegressor",

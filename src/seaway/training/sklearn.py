@@ -111,7 +111,7 @@ def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
         from sklearn.preprocessing import StandardScaler
 
         estimator = make_pipeline(StandardScaler(), estimator)
-    estimator.fit(features, target, **extra)
+    estimator.fit(features.astype(np.float64) if row.wide else features, target, **extra)
     return SklearnModel(
         estimator=name,
         params=params,
