@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-HEAVY = ["kfp", "kubernetes", "kserve", "torch", "jax", "tensorflow", "sklearn", "pandas", "polars", "onnxruntime", "onnx"]
+HEAVY = ["kfp", "kubernetes", "kserve", "torch", "jax", "tensorflow"]
+HEAVY += ["sklearn", "pandas", "polars", "onnxruntime", "onnx"]
 
 
 @pytest.mark.parametrize("module", ["seaway", "seaway.cli", "seaway.launch.train", "seaway.launch.promote"])
