@@ -8,7 +8,7 @@ whole graph computes, bit for bit, without one string a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Graph:
     """By string column: the outputs of ``lookups`` that depend on it."""
     columns: tuple[str, ...]
     """The whole graph's inputs."""
+    latest: list[tuple[Mapping[str, pa.Array], Mapping[str, NDArray[Any]]]] = field(default_factory=list)
+    """The dictionaries looked up last and what was found, at most one pair; replaced whole, so threads may share it."""
 
     @property
     def width(self) -> int:
@@ -57,12 +59,10 @@ class Graph:
         """
         inputs = dict(numbers)
         if self.lookups is not None:
-            coded = {name: _codes(array) for name, array in strings.items()}
-            names = [output for outputs in self.found.values() for output in outputs]
-            values = {name: coded[name][0] for name in self.found}
-            looked_up = dict(zip(names, self.lookups.run(names, values), strict=True))
+            codes = {name: _codes(strings[name]) for name in self.found}
+            looked_up = self._look_up({name: dictionary for name, (dictionary, _) in codes.items()})
             for column, outputs in self.found.items():
-                inputs |= {output: looked_up[output][coded[column][1]] for output in outputs}
+                inputs |= {output: looked_up[output][codes[column][1]] for output in outputs}
         rows = len(next(iter(inputs.values())))
         if out is None:
             out = np.empty((rows, self.width), np.float32)
@@ -75,6 +75,22 @@ class Graph:
         binding.bind_output(self.rest.get_outputs()[0].name, "cpu", 0, np.float32, out.shape, out.ctypes.data)
         self.rest.run_with_iobinding(binding)
         return out
+
+    def _look_up(self, dictionaries: Mapping[str, pa.Array]) -> Mapping[str, NDArray[Any]]:
+        """What the lookups find for each string of the dictionaries, and last for a missing one."""
+        seen, found = self.latest[0] if self.latest else ({}, {})
+        if seen and all(dictionary.equals(seen[name]) for name, dictionary in dictionaries.items()):
+            return found  # the batches of one row group share its dictionaries
+        assert self.lookups is not None
+        values = {}
+        for name, dictionary in dictionaries.items():
+            values[name] = np.empty(len(dictionary) + 1, dtype=object)
+            values[name][:-1] = dictionary.fill_null("").to_numpy(zero_copy_only=False)
+            values[name][-1] = ""
+        names = [output for outputs in self.found.values() for output in outputs]
+        found = dict(zip(names, self.lookups.run(names, values), strict=True))
+        self.latest[:] = [(dictionaries, found)]
+        return found
 
 
 def open_graph(content: bytes) -> Graph:
@@ -130,22 +146,18 @@ def _cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, dict
     return part(above, texts, ends), part(below, [*numbers, *starts], list(model.graph.output)), found
 
 
-def _codes(array: pa.DictionaryArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Distinct strings as an input, the last one for what is missing; and for each row, which one it is."""
-    dictionary, indices = array.dictionary, array.indices
-    codes = indices.fill_null(len(dictionary)).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    if len(dictionary) > len(codes):
-        # the dictionary of a whole row group, or of a whole file
-        present, codes = np.unique(codes, return_inverse=True)
-        missing = len(present) > 0 and present[-1] == len(dictionary)
-        dictionary = dictionary.take(_indices(present[:-1] if missing else present))
-    values = np.empty(len(dictionary) + 1, dtype=object)
-    values[:-1] = dictionary.fill_null("").to_numpy(zero_copy_only=False)
-    values[-1] = ""
-    return values, codes
-
-
-def _indices(array: NDArray[np.int64]) -> pa.Array:
+def _codes(array: pa.DictionaryArray) -> tuple[pa.Array, NDArray[np.int64]]:
+    """The distinct strings, and for each row which one it is; one past the last where it is missing."""
     import pyarrow as pa
 
-    return pa.array(array)
+    dictionary, indices = array.dictionary, array.indices
+    if indices.null_count:
+        indices = indices.fill_null(len(dictionary))
+    codes = indices.to_numpy(zero_copy_only=False)
+    if len(dictionary) <= len(codes):
+        return dictionary, codes
+    # the dictionary of a whole row group: take what these rows hold
+    present, codes = np.unique(codes, return_inverse=True)
+    if len(present) and present[-1] == len(dictionary):
+        present = present[:-1]
+    return dictionary.take(pa.array(present)), codes

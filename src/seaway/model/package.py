@@ -55,10 +55,19 @@ class Package:
         return provenance
 
     def session(self, *, threads: int = 1) -> ort.InferenceSession:
-        """The graph in onnxruntime, on the CPU, with ``threads`` threads inside an operator."""
+        """The graph in onnxruntime, on the CPU, with ``threads`` threads inside an operator.
+
+        Raises:
+            PackageError: the file is no longer the one that was verified.
+        """
         from seaway.model.session import open_session
 
-        return open_session((self.folder / GRAPH).read_bytes(), threads=threads)
+        content = (self.folder / GRAPH).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.info["files"][GRAPH]:
+            raise PackageError(
+                f"{self.folder}: {GRAPH} must be the file that was verified, it has changed: load it again"
+            )
+        return open_session(content, threads=threads)
 
 
 def digest(path: Path) -> str:
