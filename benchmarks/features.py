@@ -4,7 +4,7 @@
 
 Three ways from one and the same Parquet file, the flights with a target, to one and the same float32 matrix in memory:
 
-    seaway     `fit` over a lazy frame, the plan as an ONNX graph, `transform`
+    seaway     `fit` over a lazy frame, the plan as an ONNX graph, `matrix`
     sklearn    pandas.read_parquet and a ColumnTransformer with the same steps, fit_transform
     floor      the same by hand with pyarrow and numpy, for these steps only: strings as dictionary codes, every column
                written once into its place
@@ -38,28 +38,24 @@ from seaway.data import flights
 from seaway.data.infer import infer
 from seaway.data.profile import profile
 from seaway.features.fit import fit
-from seaway.features.fitted import FittedPlan
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.graph import to_onnx
+from seaway.features.infer import infer as infer_plan
 from seaway.features.kinds import DateParts, MissingIndicator, Numeric, OneHot
 from seaway.features.plan import FeaturePlan
-from seaway.features.transform import transform
+from seaway.features.transform import matrix
 from seaway.model.columns import feeds
 from seaway.model.contract import Contract
 from seaway.model.session import open_session
 
 LIMIT = 8.0
+HEADS = ("seconds", "least", "most", "CPU s", "rows/s", "of sklearn", "of floor")
 DAY = 86_400_000_000
 
 
 def ours(path: Path, plan: FeaturePlan, contract: Contract) -> tuple[FittedPlan, np.ndarray]:
     fitted = fit(plan, contract, pl.scan_parquet(path))
-    graph = to_onnx(fitted, contract).SerializeToString()
-    matrix = np.empty((fitted.rows, len(fitted.feature_names)), np.float32)
-    end = 0
-    for batch in transform(graph, path, contract):
-        matrix[end : end + len(batch)] = batch
-        end += len(batch)
-    return fitted, matrix
+    return fitted, matrix(to_onnx(fitted, contract).SerializeToString(), path, contract)
 
 
 def peer(path: Path, plan: FeaturePlan) -> tuple[ColumnTransformer, np.ndarray]:
@@ -216,7 +212,7 @@ def main() -> None:
             table = table.head(arguments.rows)
         table.write_parquet(path, row_group_size=100_000)
         contract = infer(pl.scan_parquet(path), target="late")
-        plan = FeaturePlan.infer(contract, profile(pl.scan_parquet(path), contract))
+        plan = infer_plan(contract, profile(pl.scan_parquet(path), contract))
         del table
         plan = untied(plan, contract, path)
         fitted, mine = ours(path, plan, contract)
@@ -226,8 +222,8 @@ def main() -> None:
         np.testing.assert_allclose(
             _without_doubles(mine, names), _without_doubles(floor(path, plan, names), names), rtol=1e-5, atol=1e-5
         )
-        print(f"{rows:,} rows, {len(plan.columns)} columns to {width} features, {os.cpu_count()} cores; "
-              f"{compared} columns equal to scikit-learn's within 1e-5, the others empty; all equal to the floor's")  # fmt: skip
+        print(f"{rows:,} rows, {len(plan.columns)} columns to {width} features, {os.cpu_count()} cores")
+        print(f"{compared} features equal scikit-learn's within 1e-5, it has no others; all equal the floor's")
         del mine, theirs
         ways: dict[str, Callable[[], object]] = {
             "seaway": lambda: ours(path, plan, contract),
@@ -243,22 +239,18 @@ def main() -> None:
                 walls[name].append(time.perf_counter() - wall)
                 cpus[name].append(time.process_time() - cpu)
         medians = {name: statistics.median(found) for name, found in walls.items()}
-        print(
-            f"{'':8} {'seconds':>8} {'least':>7} {'most':>7} {'CPU s':>7} {'rows/s':>10} {'of sklearn':>11} {'of floor':>9}"
-        )
+        print("         " + " ".join(f"{h:>10}" for h in HEADS))
         for name, median in medians.items():
-            print(
-                f"{name:8} {median:8.2f} {min(walls[name]):7.2f} {max(walls[name]):7.2f} "
-                f"{statistics.median(cpus[name]):7.2f} {rows / median:10,.0f} "
-                f"{medians['sklearn'] / median:10.1f}x {medians['floor'] / median:8.2f}x"
-            )
+            cells = [f"{x:.2f}" for x in (median, min(walls[name]), max(walls[name]), statistics.median(cpus[name]))]
+            cells += [f"{rows / median:,.0f}", *(f"{medians[k] / median:.2f}x" for k in ("sklearn", "floor"))]
+            print(f"{name:8} " + " ".join(f"{cell:>10}" for cell in cells))
         ratio = medians["sklearn"] / medians["seaway"]
         print(f"seaway / sklearn: {ratio:.1f}x, limit {LIMIT:.0f}x: {'holds' if ratio >= LIMIT else 'MISSED'}")
         print(f"one row through the graph: {one_row_us(fitted, contract, path):.0f} us")
 
 
-def _without_doubles(matrix: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    return matrix[
+def _without_doubles(table: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    return table[
         :, [not (n.endswith(".missing") and f"{n.removesuffix('.missing')}=<missing>" in names) for n in names]
     ]
 

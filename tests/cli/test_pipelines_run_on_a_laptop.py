@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from seaway.launch.api import Api
+from seaway.launch.job import JOB
 from tests.cli.conftest import Seaway
 from tests.support.waiting import until
 
@@ -103,12 +105,18 @@ def test_a_killed_command_leaves_no_process_and_no_job_behind(seaway: Seaway, ta
         *("run", "train_and_serve", "--data", str(taxis), "--param", "target=fare", "--param", "name=orphan"),
         *("--param", 'exclude=["tipped"]', "--param", 'params={"max_iter": 3000, "early_stopping": "false"}'),
     )
-    until(lambda: "train-orphan" in seaway.laptop.kubectl("get", "pods"), timeout_s=60, what="training runs")
+    api = Api(seaway.laptop.client(), namespace="default")
+
+    def running() -> list[str]:
+        found = [*api.list(("v1", "Pod")), *api.list(JOB)]
+        return [o["metadata"]["name"] for o in found if o["metadata"]["name"].startswith("train-orphan")]
+
+    until(running, timeout_s=60, what="training runs")
     runner = int(str(last(seaway)["runner_pid"]))
     command.send_signal(signal.SIGKILL)
     command.wait()
     until(lambda: gone(runner), what="the runner is gone")
-    until(lambda: "train-orphan" not in seaway.laptop.kubectl("get", "jobs,pods"), what="its job is gone")
+    until(lambda: not running(), what="its job is gone")
     assert last(seaway)["state"] in ("cancelled", "interrupted")
 
 

@@ -150,6 +150,23 @@ def test_a_refused_run_writes_nothing(tmp_path: Path, parameters: dict[str, Any]
     assert list((tmp_path / "o").iterdir()) == []
 
 
+def test_a_broken_contract_is_named(tmp_path: Path) -> None:
+    small().write_parquet(tmp_path / "t.parquet")
+    (tmp_path / "mine.json").write_text("{")
+    with pytest.raises(InputError, match=r"mine\.json: a contract must be JSON"):
+        take(tmp_path / "o", tmp_path / "t.parquet", contract=str(tmp_path / "mine.json"))
+
+
+def test_an_excluded_column_must_be_one_of_the_table_or_of_the_contract(tmp_path: Path) -> None:
+    small().write_parquet(tmp_path / "t.parquet")
+    take(tmp_path / "first", tmp_path / "t.parquet")
+    contract = str(tmp_path / "first/contract_out")
+    small().drop("city").write_parquet(tmp_path / "less.parquet")
+    assert take(tmp_path / "o", tmp_path / "less.parquet", contract=contract, exclude=["city"]).rows == 200
+    with pytest.raises(DataError, match=r"exclude must name columns of the table, found \['cty'\]"):
+        take(tmp_path / "p", tmp_path / "less.parquet", contract=contract, exclude=["cty"])
+
+
 def test_a_parquet_broken_inside_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     small(50_000).write_parquet(path)

@@ -175,8 +175,21 @@ def test_names_beyond_ascii_work(tmp_path: Path) -> None:
 
 
 def test_a_row_with_too_many_cells_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found more fields"):
-        scan(put(tmp_path / "t.csv", "a,b\n1,2\n3,4,5\n"))
+    with pytest.raises(DataError, match=r"the header's 2 cells, but line 4 has 3: quote cells that contain ','"):
+        scan(put(tmp_path / "t.csv", 'a,b\n1,"2\n"\n3,4,5\n'))
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_a_csv_cut_in_its_last_line_is_refused(tmp_path: Path, cut: int) -> None:
+    whole = "a,b,c\n" + "10,20,30\n" * 500
+    with pytest.raises(DataError, match=r"its last line has \d of 3 cells and no end of line .* copy it again"):
+        scan(put(tmp_path / "t.csv", whole + "10,20,30"[:cut]))
+
+
+def test_a_csv_need_not_end_with_an_end_of_line(tmp_path: Path) -> None:
+    assert scan(put(tmp_path / "t.csv", "a,b\n1,2\n3,4")).collect()["b"].to_list() == [2, 4]
+    assert scan(put(tmp_path / "one.csv", "a\n1\n2")).collect()["a"].to_list() == [1, 2]
+    assert scan(put(tmp_path / "quoted.csv", 'a,b\n1,"x\ny"')).collect()["b"].to_list() == ["x\ny"]
 
 
 def test_semicolons_tabs_a_byte_order_mark_and_gzip_are_understood(tmp_path: Path) -> None:
@@ -195,6 +208,16 @@ def test_a_folder_is_one_table_in_the_order_of_names(tmp_path: Path) -> None:
         pl.DataFrame({"k": [k, k]}).write_parquet(tmp_path / f"part-{k}.parquet")
     put(tmp_path / "_SUCCESS", "")
     assert scan(str(tmp_path)).collect()["k"].to_list() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_folder_may_be_named_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for k in (1, 2):
+        put(tmp_path / f"{k}.csv", f"k\n{k}\n")
+    monkeypatch.chdir(tmp_path.parent)
+    assert scan(tmp_path.name).collect()["k"].to_list() == [1, 2]
+    put(tmp_path / "3.csv", "")
+    with pytest.raises(DataError, match=f"{tmp_path.name}/3.csv: must hold a table"):
+        scan(f"../{tmp_path.parent.name}/{tmp_path.name}/")
 
 
 def test_a_folder_of_files_with_different_columns_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import polars as pl
 
 from seaway.features import kinds
 from seaway.features.fit import fit
-from seaway.features.fitted import Fitted, FittedPlan
+from seaway.features.fitted import Fitted
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.graph import to_onnx
 from seaway.features.hashing import bucket
 from seaway.features.plan import FeaturePlan

@@ -11,7 +11,7 @@ import pytest
 from seaway.errors import DataError, PlanError
 from seaway.features import fit as fitting
 from seaway.features.fit import fit
-from seaway.features.fitted import FittedPlan
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.graph import to_onnx
 from seaway.features.kinds import (
     Bucketize,

@@ -58,7 +58,7 @@ def test_any_number_becomes_what_the_reference_says(rows, unseen, impute, log, s
 
 
 def fit_like(fitted, k):
-    from seaway.features.fitted import FittedPlan
+    from seaway.features.fitted_plan import FittedPlan
 
     return FittedPlan(rows=fitted.rows, features=(fitted.features[k],))
 

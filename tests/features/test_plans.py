@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaway.errors import PlanError
+from seaway.features.infer import infer
 from seaway.features.kinds import (
     TRANSFORMS,
     Bucketize,
@@ -148,7 +149,7 @@ def test_every_transform_can_be_written_with_its_defaults_or_says_what_it_needs(
 
 
 def test_the_inferred_plan_suits_each_dtype():
-    plan = FeaturePlan.infer(CONTRACT)
+    plan = infer(CONTRACT)
     plan.check(CONTRACT)
     assert [(f.column, f.transform) for f in plan.features] == [
         ("price", "numeric"),
@@ -161,14 +162,14 @@ def test_the_inferred_plan_suits_each_dtype():
 
 
 def test_the_inferred_plan_leaves_out_what_the_profile_knows_to_tell_nothing():
-    def infer(rows, **distinct):
+    def planned(rows, **distinct):
         profile = {"rows": rows, "columns": [{"name": n, "distinct": d} for n, d in distinct.items()]}
-        return FeaturePlan.infer(CONTRACT, profile)
+        return infer(CONTRACT, profile)
 
-    assert "count" not in infer(1000, count=1).columns
-    assert "carrier" not in infer(1000, carrier=990).columns
-    assert "carrier" in infer(150, carrier=150).columns  # few rows: it may yet be a category
-    few, many = infer(10_000, carrier=120), infer(10_000, carrier=3000)
+    assert "count" not in planned(1000, count=1).columns
+    assert "carrier" not in planned(1000, carrier=990).columns
+    assert "carrier" in planned(150, carrier=150).columns  # few rows: it may yet be a category
+    few, many = planned(10_000, carrier=120), planned(10_000, carrier=3000)
     kept = [next(f.max_categories for f in p.features if isinstance(f, OneHot)) for p in (few, many)]
     assert kept[0] >= 120 > kept[1]
 
@@ -177,7 +178,7 @@ def test_a_table_of_names_only_still_has_a_plan_and_one_of_constants_none():
     target = CONTRACT.target
     names = Contract(columns=(Column(name="id", dtype="string"),), target=target)
     profile = {"rows": 1000, "columns": [{"name": "id", "distinct": 1000}]}
-    assert FeaturePlan.infer(names, profile).features == (Hash(column="id"),)
+    assert infer(names, profile).features == (Hash(column="id"),)
     constant = Contract(columns=(Column(name="k", dtype="int64"),), target=target)
     with pytest.raises(PlanError, match="every column is constant"):
-        FeaturePlan.infer(constant, {"rows": 9, "columns": [{"name": "k", "distinct": 1}]})
+        infer(constant, {"rows": 9, "columns": [{"name": "k", "distinct": 1}]})

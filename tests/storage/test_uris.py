@@ -61,3 +61,22 @@ def test_what_is_not_there_is_said_in_words(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_said_in_words() -> None:
     with pytest.raises(InputError, match="no file system for this scheme"):
         uri.read_bytes("nosuchscheme://x/y")
+
+
+def test_a_machine_that_cannot_be_reached_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Unable to locate credentials")  # botocore's error is no OSError either
+
+    memory = uri.filesystem("memory://box")[0]
+    for name in ("exists", "cat_file"):
+        monkeypatch.setattr(memory, name, refuse)
+    words = "memory://box/t.csv: must be reachable, found RuntimeError: Unable to locate credentials"
+    with pytest.raises(InputError, match=words), uri.localized("memory://box/t.csv"):
+        pass
+    with pytest.raises(InputError, match=words):
+        uri.read_bytes("memory://box/t.csv")
+
+
+def test_an_empty_path_is_not_the_current_folder() -> None:
+    with pytest.raises(InputError, match="found an empty one"), uri.localized(""):
+        pass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,9 +38,12 @@ def predict_command(name: str, rows: str, as_json: bool, namespace: str) -> None
     table = read_rows(rows)
     for start in range(0, len(table), BATCH):
         batch = table[start : start + BATCH]
-        answer, _ = endpoint.call(
-            f"{found.url}/v1/models/{name}:predict", body={"instances": only(batch, inputs)}, timeout_s=60
-        )
+        body = {"instances": only(batch, inputs)}
+        try:
+            answer, _ = endpoint.call(f"{found.url}/v1/models/{name}:predict", body=body, timeout_s=60)
+        except InputError as e:
+            counted = f" (its row 0 is row {start:,} of {rows})" if start else ""  # the server sees one batch
+            raise InputError(f"{e}{counted}") from None
         for row, prediction in zip(batch, answer["predictions"], strict=True):
             click.echo(json.dumps(prediction, ensure_ascii=False) if as_json else sentence(row, prediction))
 
@@ -60,13 +65,21 @@ def read_rows(source: str) -> list[dict[str, Any]]:
     path = Path(source)
     suffix = path.suffix.lower()
     if source == "-" or suffix in (".json", ".jsonl", ".ndjson"):
-        rows = _json_rows(sys.stdin.read() if source == "-" else _text(path))
+        found = _json_rows(sys.stdin.read() if source == "-" else _text(path))
+        rows = [{k: _plain(v) for k, v in row.items()} for row in found]
     else:
         from seaway.data.table import scan
 
         rows = [{k: _plain(v) for k, v in row.items()} for row in scan(source).collect().iter_rows(named=True)]
     if not rows:
         raise InputError(f"{source}: must have at least one row, found none")
+    for number, row in enumerate(rows):
+        for column, value in row.items():
+            if isinstance(value, float) and math.isinf(value):
+                raise InputError(
+                    f"{source}: column {column!r} must be finite, found {value} in row {number}: "
+                    "leave the value out if it is missing"
+                )
     return rows
 
 
@@ -92,6 +105,8 @@ def _json_rows(text: str) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):  # JSON has no NaN; it means missing in every table that we read
+        return None
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
@@ -132,7 +147,8 @@ def show_served(steps: Sequence[Mapping[str, Any]]) -> None:
     row = only(_first_row(str(test)), inputs)[0]
     body = {"instances": [row]}
     answer, _ = endpoint.call(f"{url}/v1/models/{name}:predict", body=body, timeout_s=30)
-    click.echo(f"  curl {url}/v1/models/{name}:predict -d '{json.dumps(body, ensure_ascii=False)}'")
+    # a column's name may hold a quote
+    click.echo(f"  curl {url}/v1/models/{name}:predict -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     click.echo(f"  {json.dumps(answer, ensure_ascii=False)}")
 
 

@@ -26,6 +26,8 @@ HEAD_ROWS = 10_000
 STEADY_ROWS = 20
 """So many numbers before the first text make a column of numbers that changed, not one of text such as "12", "A4"."""
 
+_LAST_BYTES = 1 << 16
+"""So much of a file's end is looked at for its last line."""
 _LADDER: tuple[DType, ...] = ("int64", "float64", "bool", "timestamp")
 """Tried in this order; text is what remains."""
 _KIND = {"int64": "numbers", "float64": "numbers", "bool": "true or false", "timestamp": "times"}
@@ -57,8 +59,15 @@ def scan(files: Sequence[Path], names: Sequence[str], dtypes: Mapping[str, DType
     for (other, _), name in zip(headers, names, strict=True):
         if other != columns:
             raise DataError(f"{name}: must have the header of {names[0]}, found {other[:8]} instead of {columns[:8]}")
+    for path, name in zip(files, names, strict=True):
+        _must_end(path, name, columns, separator)
     raw = [_raw(path, columns, separator) for path in files]
-    tallies, rows = _tally(raw, [c for c in columns if c not in dtypes])
+    try:
+        tallies, rows = _tally(raw, [c for c in columns if c not in dtypes])
+    except pl.exceptions.ComputeError as e:
+        if "more fields" in str(e):
+            _must_fit(files, names, columns, separator)
+        raise
     if rows == 0:
         raise DataError(f"{names[0]}: must have rows, found only the header ({', '.join(columns[:5])})")
     chosen = {c: _choose(c, t, files, names, separator) for c, t in tallies.items()}
@@ -97,10 +106,43 @@ def _header(path: Path, name: str) -> tuple[list[str], str]:
     return header, separator
 
 
-def _text(path: Path) -> IO[str]:
+def _must_end(path: Path, name: str, columns: Sequence[str], separator: str) -> None:
+    """Refuse a file whose last line stops early: Polars would take the cells that were cut off for empty ones."""
+    if path.name.lower().endswith(".gz"):  # a cut one does not unpack
+        return
+    with path.open("rb") as f:
+        size = f.seek(0, io.SEEK_END)
+        f.seek(max(0, size - _LAST_BYTES))
+        end = f.read()
+    last = end.rsplit(b"\n", 1)[-1].decode("utf-8", "replace")
+    # a quote may hold line breaks, and then this is not the whole line
+    if not last.strip() or '"' in last or len(last) == len(end):
+        return
+    cells = len(last.split(separator))
+    if cells < len(columns):
+        raise DataError(
+            f"{name}: must be a whole file, but its last line has {cells} of {len(columns)} cells and no end of line "
+            f"({last[:60]!r}): it was cut, copy it again"
+        )
+
+
+def _must_fit(files: Sequence[Path], names: Sequence[str], columns: Sequence[str], separator: str) -> None:
+    """Name the first line that has more cells than the header; Polars says only that there is one."""
+    for path, name in zip(files, names, strict=True):
+        with _text(path, errors="replace") as f:
+            lines = csv.reader(f, delimiter=separator)
+            for cells in lines:
+                if len(cells) > len(columns):
+                    raise DataError(
+                        f"{name}: every line must have the header's {len(columns)} cells, but line {lines.line_num} "
+                        f"has {len(cells)}: quote cells that contain {separator!r}, or mend the line"
+                    )
+
+
+def _text(path: Path, *, errors: str = "strict") -> IO[str]:
     if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8", errors=errors, newline="")
+    return path.open(encoding="utf-8", errors=errors, newline="")
 
 
 def _tally(raw: Sequence[pl.LazyFrame], columns: Sequence[str]) -> tuple[dict[str, _Tally], int]:

@@ -224,8 +224,8 @@ def _target(name: str, dtype: DType, task: str, seen: dict[tuple[str, str], Any]
         dtype, values = "int64", [int(v) for v in values]
     if len(values) < 2:
         raise InputError(
-            f"target {name!r}: classification needs at least two classes, found only {values[0]!r} in "
-            f"{seen[name, 'values']:,} rows: check how the table was selected, or choose another target"
+            f"target {name!r}: classification needs at least two classes, found only the class {values[0]!r} "
+            f"in {seen[name, 'values']:,} rows: check how the table was selected, or choose another target"
         )
     return Target(name=name, task=kind, dtype=dtype, classes=tuple(values))
 

@@ -92,13 +92,17 @@ def ingest(
         InputError: parameters that do not fit the table.
         ContractError: rows break the given contract; only the report is written, and says which.
     """
-    given = _given(contract, target, task, exclude)
+    written = _given(contract, target, task)
+    given = replace(written, columns=tuple(c for c in written.columns if c.name not in exclude)) if written else None
     dtypes = {c.name: c.dtype for c in given.columns} | {given.target.name: given.target.dtype} if given else {}
     with (
         opened(data, dtypes) as (source, found),
         tempfile.TemporaryDirectory(prefix=".seaway-", dir=Path(train).parent) as scratch,
     ):
         frame = _landed(source, found, Path(scratch))
+        names = frame.collect_schema().names()
+        if written and (unknown := [c for c in exclude if c not in {*names, *written.names}]):
+            raise DataError(f"exclude must name columns of the table, found {unknown}: it has {names[:20]}")
         warnings: list[str] = []
         if given is None:
             seen = inspect(frame, target=target, task=task, exclude=exclude)
@@ -109,8 +113,10 @@ def ingest(
                 write_bytes(report, pages.refused(contract=given, violations=broken, source=data).encode())
                 raise ContractError(broken, advice="Mend the table, or the contract if the data is right")
         keep = [time_column] if split == "time" else []
-        if keep and time_column not in frame.collect_schema():
-            raise DataError(f"split=time needs time_column to be a column of the table, found {time_column!r}")
+        if keep and time_column not in names:
+            raise DataError(
+                f"split=time needs time_column to be a column of the table, found {time_column!r}: it has {names[:20]}"
+            )
         rows = frame.select(pl.len()).collect(engine="streaming").item()
         whole = conform(frame, signature, keep=keep)
         labelled = whole.filter(pl.col(signature.target.name).is_not_null())
@@ -148,17 +154,20 @@ def ingest(
     )
 
 
-def _given(uri: str, target: str, task: str, exclude: Sequence[str]) -> Contract | None:
+def _given(uri: str, target: str, task: str) -> Contract | None:
     if not uri:
         return None
-    contract = Contract.from_json(read_bytes(uri))
+    try:
+        contract = Contract.from_json(read_bytes(uri))
+    except InputError as e:
+        raise InputError(str(e) if uri in str(e) else f"{uri}: {e}") from None
     if target not in ("", contract.target.name):
         raise InputError(
             f"target must be the contract's, {contract.target.name!r}, found {target!r}: change one of them"
         )
     if task not in ("auto", contract.target.task):
         raise InputError(f"task must be the contract's, {contract.target.task}, found {task}: change one of them")
-    return replace(contract, columns=tuple(c for c in contract.columns if c.name not in exclude))
+    return contract
 
 
 def _landed(source: pl.LazyFrame, found: Sequence[Path], scratch: Path) -> pl.LazyFrame:

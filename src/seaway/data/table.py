@@ -6,6 +6,7 @@ with which file. CSV is typed by `seaway.data.delimited`.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -143,7 +144,8 @@ def _scan_parquet(found: Sequence[Path], root: Path, uri: str) -> pl.LazyFrame:
 
 
 def _name(path: Path, root: Path, uri: str) -> str:
-    return uri if path == root else f"{uri.rstrip('/')}/{path.relative_to(root).as_posix()}"
+    # by text, since the files of a folder come as absolute paths even if the folder was named by a relative one
+    return uri if path == root else f"{uri.rstrip('/')}/{Path(os.path.relpath(path, root)).as_posix()}"
 
 
 def _starts_as_parquet(path: Path) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 import narwhals as nw
 
 from seaway.errors import DataError
-from seaway.features.fitted import Fitted, FittedPlan
+from seaway.features.fitted import Fitted
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.kinds import LOG_FLOOR, Bucketize, Elapsed, Feature, Numeric, OneHot, Ordinal
 from seaway.features.ops_dates import DAY
 from seaway.features.plan import FeaturePlan

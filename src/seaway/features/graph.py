@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seaway.errors import PlanError
-from seaway.features.blocks import Block
-from seaway.features.fitted import FittedPlan
+from seaway.features.families import BLOCKS, ONE_HOT
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.hashing import DOMAIN
 from seaway.features.nodes import Nodes
-from seaway.features.ops_buckets import BucketBlock
-from seaway.features.ops_codes import OneHotBlock, OrdinalBlock
-from seaway.features.ops_dates import DateBlock
-from seaway.features.ops_numeric import MissingBlock, NumericBlock
 from seaway.model.contract import Contract
 from seaway.model.versions import IR_VERSION, ML_OPSET, OPSET
 
@@ -27,10 +23,6 @@ if TYPE_CHECKING:
 
 OUTPUT = "features"
 """Name of the output; if a raw column has this name, as many ``_`` follow as it takes."""
-
-_ONE_HOT = OneHotBlock()
-BLOCKS: tuple[Block, ...] = (NumericBlock(), MissingBlock(), BucketBlock(), DateBlock(), OrdinalBlock(), _ONE_HOT)
-"""The families of transforms in the order of their columns. One-hot is last: it is written into a matrix of zeros."""
 
 
 def to_onnx(fitted: FittedPlan, contract: Contract) -> onnx.ModelProto:
@@ -77,17 +69,17 @@ def _assemble(nodes: Nodes, fitted: FittedPlan) -> str:
     """The matrix [n, F]: numbers, then zeros with the ones of the one-hot columns scattered into them."""
     parts = [(b, found) for b in BLOCKS if (found := [f for f in fitted.features if b.takes(f)])]
     nodes.want_numbers([c for block, features in parts for c in block.numbers(features)])
-    rows = [block.emit(nodes, features) for block, features in parts if block is not _ONE_HOT]
-    dense = sum(len(block.names(features)) for block, features in parts if block is not _ONE_HOT)
+    rows = [block.emit(nodes, features) for block, features in parts if block is not ONE_HOT]
+    dense = sum(len(block.names(features)) for block, features in parts if block is not ONE_HOT)
     matrix = ""
     if rows:
         matrix = nodes.add("Concat", *rows, axis=0) if len(rows) > 1 else rows[0]
         matrix = nodes.add("Transpose", matrix, perm=[1, 0])
-    hot = [f for f in fitted.features if _ONE_HOT.takes(f)]
+    hot = [f for f in fitted.features if ONE_HOT.takes(f)]
     if not hot:
         return matrix
-    width = len(_ONE_HOT.names(hot))
-    codes = nodes.add("Transpose", _ONE_HOT.emit(nodes, hot, start=dense), perm=[1, 0])
+    width = len(ONE_HOT.names(hot))
+    codes = nodes.add("Transpose", ONE_HOT.emit(nodes, hot, start=dense), perm=[1, 0])
     if matrix:
         matrix = nodes.add("Pad", matrix, nodes.constant([0, 0, 0, width], np.int64))
     else:

@@ -100,12 +100,12 @@ def _split_log(nodes: Nodes, x: str, sizes: str) -> tuple[str, str]:
 
 
 def _log1p(nodes: Nodes, x: str) -> str:
-    """log(1 + x) to the last bits for small x too: log(u) * x / (u - 1), u = 1 + x (Kahan; HP-15C handbook, 1982)."""
+    """log(1 + x) to the last bits for small x too: log(u) * (x / (u - 1)), u = 1 + x (Kahan; HP-15C handbook, 1982)."""
     one = nodes.constant(1.0, np.float64)
     x = nodes.add("Max", x, nodes.constant(LOG_FLOOR, np.float64))
     u = nodes.add("Add", x, one)
     d = nodes.add("Sub", u, one)
     exact = nodes.add("Equal", d, nodes.constant(0.0, np.float64))
     safe = nodes.add("Where", exact, one, d)
-    quotient = nodes.add("Div", nodes.add("Mul", nodes.add("Log", u), x), safe)
+    quotient = nodes.add("Mul", nodes.add("Log", u), nodes.add("Div", x, safe))  # this order cannot overflow
     return nodes.add("Where", exact, x, quotient)

@@ -60,13 +60,6 @@ class FeaturePlan:
                     f"the contract has {column.dtype}: choose another transform"
                 )
 
-    @classmethod
-    def infer(cls, contract: Contract, profile: Mapping[str, Any] | None = None) -> FeaturePlan:
-        """A plan that suits linear models and trees alike; see `seaway.features.infer`."""
-        from seaway.features.infer import infer
-
-        return infer(contract, profile)
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"version": VERSION, "features": [f.to_dict() for f in self.features]}

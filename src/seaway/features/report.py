@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from seaway.features.fitted import Fitted, FittedPlan
+from seaway.features.fitted import Fitted
+from seaway.features.fitted_plan import FittedPlan
 from seaway.model.contract import Contract
 from seaway.observe.html import Section, page, table
 

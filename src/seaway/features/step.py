@@ -19,8 +19,9 @@ from seaway.errors import PlanError
 from seaway.features import report as reports
 from seaway.features import transform
 from seaway.features.fit import fit
-from seaway.features.fitted import FittedPlan
+from seaway.features.fitted_plan import FittedPlan
 from seaway.features.graph import to_onnx
+from seaway.features.infer import infer
 from seaway.features.lookups import open_graph
 from seaway.features.plan import FeaturePlan
 from seaway.model import graph as gate
@@ -128,7 +129,7 @@ def load(features: str) -> tuple[bytes, FittedPlan, Contract]:
 def _plan(plan: str, profile: str, contract: Contract) -> FeaturePlan:
     if plan:
         return FeaturePlan.from_text(storage.read_bytes(plan))
-    return FeaturePlan.infer(contract, json.loads(storage.read_bytes(profile)) if profile else None)
+    return infer(contract, json.loads(storage.read_bytes(profile)) if profile else None)
 
 
 def _write(fitted: FittedPlan, contract: Contract, graph: bytes, uri: str) -> None:

@@ -53,5 +53,7 @@ def read(model: ServedModel, body: bytes, *, max_rows: int) -> Request:
 def write(model: ServedModel, request: Request, answers: list[NDArray[Any]]) -> bytes:
     """The response: an object with every answer of the model for each instance."""
     names = model.answer_names
-    predictions = [dict(zip(names, row, strict=True)) for row in zip(*answers, strict=True)]
+    # onnxruntime's int64 is C's long long, a scalar type that orjson does not know
+    columns = [a.tolist() if a.dtype.kind == "i" else a for a in answers]
+    predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -89,10 +89,11 @@ def read_bytes(uri: str) -> bytes:
         InputError: it is not there.
     """
     fs, path = filesystem(uri)
-    try:
-        data: bytes = fs.cat_file(path)
-    except (FileNotFoundError, IsADirectoryError) as e:
-        raise InputError(f"{uri}: must be a file that can be read: {e}") from None
+    with _reached(uri):
+        try:
+            data: bytes = fs.cat_file(path)
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
+            raise InputError(f"{uri}: must be a file that can be read: {e}") from None
     return data
 
 
@@ -128,8 +129,10 @@ def localized(uri: str) -> Iterator[Path]:
     """A local path of a file or folder: itself if it is local, else a copy that goes when the block ends.
 
     Raises:
-        InputError: nothing is there.
+        InputError: nothing is there, or it cannot be reached.
     """
+    if not uri.strip():
+        raise InputError("a path or URI must be given, found an empty one: name a file or a folder")
     if is_local(uri):
         path = local_path(uri)
         if not path.exists():
@@ -137,12 +140,29 @@ def localized(uri: str) -> Iterator[Path]:
         yield path
         return
     fs, remote = filesystem(uri)
-    if not fs.exists(remote):
-        raise InputError(f"{uri}: must exist, nothing is there: check the URI and the credentials")
     with tempfile.TemporaryDirectory(prefix="seaway-") as tmp:
         copy = Path(tmp) / remote.rstrip("/").rsplit("/", 1)[-1]
-        fs.get(remote.rstrip("/") + "/" if fs.isdir(remote) else remote, str(copy), recursive=True)
+        with _reached(uri):
+            if not fs.exists(remote):
+                raise InputError(f"{uri}: must exist, nothing is there: check the URI and the credentials")
+            fs.get(remote.rstrip("/") + "/" if fs.isdir(remote) else remote, str(copy), recursive=True)
         yield copy
+
+
+@contextmanager
+def _reached(uri: str) -> Iterator[None]:
+    """What goes wrong on the way to another machine, in words; a local disk's own errors stay what they are."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as e:
+        if is_local(uri):
+            raise
+        # every file system has errors of its own: botocore's, aiohttp's, gcsfs's
+        raise InputError(
+            f"{uri}: must be reachable, found {type(e).__name__}: {e}: check the URI, the credentials and the network"
+        ) from e
 
 
 def upload_folder(folder: Path, uri: str, *, last: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
@@ -82,18 +83,26 @@ class Request:
         except orjson.JSONDecodeError as error:
             if "yaml" not in self.media:
                 raise ApiError(400, f"error decoding the body as JSON: {error}") from None
-        import yaml
-
-        try:
-            # Through JSON, so that dates become text and keys strings, as in any object.
-            return orjson.loads(orjson.dumps(yaml.safe_load(body), option=orjson.OPT_NON_STR_KEYS))
-        except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
-            raise ApiError(400, f"error decoding the body as YAML: {error}") from None
+        # In a thread: a long text takes seconds, and nobody else would be answered meanwhile.
+        return await asyncio.to_thread(_from_yaml, body)
 
     async def gone(self) -> None:
         """Return when the client has gone away."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _from_yaml(body: bytes) -> Any:
+    import yaml
+
+    try:
+        # A few hundred bytes of aliases can stand for terabytes.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(body, Loader=yaml.SafeLoader)):
+            raise ApiError(400, "error decoding the body as YAML: aliases are not read here; write the value out")
+        # Through JSON, so that dates become text and keys strings, as in any object.
+        return orjson.loads(orjson.dumps(yaml.safe_load(body), option=orjson.OPT_NON_STR_KEYS))
+    except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError, ValueError, TypeError) as error:
+        raise ApiError(400, f"error decoding the body as YAML: {error}") from None
 
 
 class Answer:

@@ -19,6 +19,8 @@ from seaway.local.api.store import Store
 from seaway.local.api.times import now, stamp
 
 FOREGROUND = "foregroundDeletion"
+GRACE_LIMIT_S = 2**31 - 1
+"""The longest a pod may take to end; more would be no date."""
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 """Metadata that clients cannot set."""
@@ -209,7 +211,8 @@ class Objects:
             return 0
         if item.get("status", {}).get("phase") in ("Succeeded", "Failed"):
             return 0
-        return int(item["spec"].get("terminationGracePeriodSeconds", 30)) if how.grace_s is None else how.grace_s
+        asked = item["spec"].get("terminationGracePeriodSeconds", 30) if how.grace_s is None else how.grace_s
+        return max(0, min(GRACE_LIMIT_S, int(asked)))
 
     def _read(self, kind: Kind, manifest: Object, options: Options) -> Object:
         """Check type and fields; returns the manifest without what the schema does not know."""

@@ -209,13 +209,13 @@ def _deletion(request: Request, body: Any) -> Deletion:
 def _page(request: Request, items: list[Object], version: int) -> tuple[list[Object], Object]:
     """Cut a list by ``limit`` and ``continue``; the token names the last object that was handed out."""
     metadata: Object = {"resourceVersion": str(version)}
-    limit, token = request.number("limit") or 0, request.query.get("continue", "")
+    limit, token = max(0, request.number("limit") or 0), request.query.get("continue", "")
     if token:
         try:
-            last = tuple(json.loads(base64.urlsafe_b64decode(token)))
-        except ValueError:
+            namespace, name = json.loads(base64.urlsafe_b64decode(token))
+            items = [one for one in items if _place(one) > (namespace, name)]
+        except (ValueError, TypeError):
             raise ApiError(400, "continue key is not valid") from None
-        items = [one for one in items if _place(one) > last]
     if limit and len(items) > limit:
         metadata["remainingItemCount"] = len(items) - limit
         items = items[:limit]

@@ -14,10 +14,17 @@ from importlib import resources
 from typing import Any
 
 from seaway.local.api.status import Object
+from seaway.local.api.times import parse
 
 FILES = ("schemas_core.json", "schemas_serving.json")
 _JSON_NAMES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 _GO_NAMES = {"str": "string", "int": "int32", "bool": "bool", "float": "float64", "datetime": "v1.Time"}
+_INT64 = frozenset({
+    "activeDeadlineSeconds", "canaryTrafficPercent", "containerConcurrency", "deletionGracePeriodSeconds",
+    "expirationSeconds", "fsGroup", "generation", "observedGeneration", "runAsGroup", "runAsUser", "seconds",
+    "supplementalGroups", "terminationGracePeriodSeconds", "timeout", "tolerationSeconds", "trafficPercent",
+})  # fmt: skip
+"""Fields whose ``int`` has 64 bits; all others have 32."""
 _PYTHON: dict[str, tuple[type, ...]] = {
     "str": (str,), "datetime": (str,), "int": (int,), "bool": (bool,), "float": (int, float),
 }  # fmt: skip
@@ -89,14 +96,38 @@ def _value(written: str, value: Any, path: str, owner: str, found: Decoded) -> A
         }
     if written in _PYTHON:
         right = isinstance(value, _PYTHON[written]) and (written == "bool") == isinstance(value, bool)
+        if written == "int":
+            return _whole(value, path, owner, found) if right else _wrong(value, path, owner, "int32", found)
+        if written == "datetime" and right:
+            return _moment(value, found)
         return value if right else _wrong(value, path, owner, _GO_NAMES[written], found)
     if not isinstance(value, dict):
         return _wrong(value, path, owner, f"v1.{written.removeprefix('V1')}", found)
     return _object(written, value, path, found)
 
 
+def _whole(value: int, path: str, owner: str, found: Decoded) -> int | None:
+    bits = 64 if path.rpartition(".")[2].partition("[")[0] in _INT64 else 32
+    if -(1 << bits - 1) <= value < 1 << bits - 1:
+        return value
+    return _wrong(value, path, owner, f"int{bits}", found)
+
+
+def _moment(value: str, found: Decoded) -> str | None:
+    """A time with an offset; controllers and tables reckon with it later."""
+    try:
+        if parse(value).tzinfo is not None:
+            return value
+    except ValueError:
+        pass
+    found.wrong.append(f'parsing time {json.dumps(value)} as "2006-01-02T15:04:05Z07:00": cannot parse it')
+    return None
+
+
 def _wrong(value: Any, path: str, owner: str, expected: str, found: Decoded) -> None:
     name = _JSON_NAMES.get(type(value), "value")
+    if isinstance(value, int) and not isinstance(value, bool) and expected.startswith("int"):
+        name = f"number {value}"
     field_path = "".join(part.partition("[")[0] + "." for part in path.split("."))[:-1]
     found.wrong.append(
         f"json: cannot unmarshal {name} into Go struct field {owner.removeprefix('V1')}.{field_path} of type {expected}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
 from seaway.local.api.status import Object
 from seaway.local.api.times import parse, stamp
@@ -14,6 +15,8 @@ from seaway.local.controllers.base import Observed, condition, is_true, owner_re
 
 BACKOFF_S, BACKOFF_LIMIT_S = 10.0, 600.0
 """Wait after the first failed pod, doubling with each more, up to the limit."""
+ACTIVE_LIMIT = 110
+"""Pods that a job runs at a time, whatever its parallelism: what a kubelet takes on one node by default."""
 INDEX_KEY = "batch.kubernetes.io/job-completion-index"
 
 
@@ -46,7 +49,7 @@ class JobController:
             return pods
         missing = max(0, wanted - len(active) - len(leaving))
         if manifest["spec"]["completionMode"] == "Indexed":
-            return pods + [_pod(manifest, index) for index in _free_indexes(manifest, active + leaving, pods)[:missing]]
+            return pods + [_pod(manifest, index) for index in _free_indexes(manifest, active + leaving, pods, missing)]
         return pods + [_pod(manifest, None) for _ in range(missing)]
 
     def status(self, manifest: Object, observed: Observed) -> Object:
@@ -196,7 +199,8 @@ def _failed_for_backoff(manifest: Object, pods: Sequence[Object]) -> int:
 
 def _wanted_active(manifest: Object, pods: list[Object]) -> int:
     spec = manifest["spec"]
-    completions, parallelism, done = spec.get("completions"), int(spec["parallelism"]), _succeeded(manifest, pods)
+    completions, done = spec.get("completions"), _succeeded(manifest, pods)
+    parallelism = min(ACTIVE_LIMIT, int(spec["parallelism"]))
     if completions is None:
         active = sum(1 for pod in pods if _phase(pod) in ("Pending", "Running"))
         return min(parallelism, active) if done else parallelism
@@ -216,9 +220,11 @@ def _completed_indexes(manifest: Object, pods: Sequence[Object]) -> set[int]:
     return {index for index in found if 0 <= index < int(manifest["spec"].get("completions") or 0)}
 
 
-def _free_indexes(manifest: Object, busy: list[Object], pods: list[Object]) -> list[int]:
+def _free_indexes(manifest: Object, busy: list[Object], pods: list[Object], count: int) -> list[int]:
+    """The first ``count`` indexes that are neither done nor being worked on."""
     taken = {_index(pod) for pod in busy} | _completed_indexes(manifest, pods)
-    return [index for index in range(int(manifest["spec"]["completions"])) if index not in taken]
+    free = (index for index in range(int(manifest["spec"]["completions"])) if index not in taken)
+    return list(islice(free, count))
 
 
 def _ranges(indexes: set[int]) -> str:

@@ -22,6 +22,9 @@ LABEL_RULE = (
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 
+ANNOTATIONS_LIMIT = 256 * 1024
+"""Bytes of all annotations' keys and values together."""
+
 
 def is_label(text: str) -> bool:
     """Whether ``text`` is an RFC 1123 label."""
@@ -43,4 +46,12 @@ def check_metadata(manifest: Object) -> list[Cause]:
             why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', " \
                 "at most 63 of them, and must start and end with an alphanumeric character"  # fmt: skip
             causes.append(invalid_value("metadata.labels", value, why))
+    if sum(len(key) + len(value) for key, value in (metadata.get("annotations") or {}).items()) > ANNOTATIONS_LIMIT:
+        causes.append(Cause("metadata.annotations", f"Too long: must have at most {ANNOTATIONS_LIMIT} bytes",
+                            "FieldValueTooLong"))  # fmt: skip
+    for number, owner in enumerate(metadata.get("ownerReferences") or ()):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                where = f"metadata.ownerReferences[{number}].{field}"
+                causes.append(invalid_value(where, "", "must not be empty"))
     return causes
