@@ -74,6 +74,12 @@ class Evaluation:
         return ", ".join([f"{self.primary} {'-' if own is None else f'{own:.4g}'}", *texts]) + f" on {self.rows:,} rows"
 
     @property
+    def flat_metrics(self) -> dict[str, float | None]:
+        """The metrics of the model, and those of each baseline as ``linear_auc`` and the like."""
+        beside = {f"{name}_{key}": value for name, found in self.baselines.items() for key, value in found.items()}
+        return {**self.metrics, **beside}
+
+    @property
     def classification_metrics(self) -> dict[str, Any] | None:
         """What KFP's ClassificationMetrics shows: classes, confusion matrix and ROC; None for regression."""
         if self.task != "classification":

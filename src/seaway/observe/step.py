@@ -32,7 +32,7 @@ def task(
 
     Artifacts among the arguments are handed over as local paths, those named in ``by_uri`` as URIs. Arguments named
     ``metrics`` and ``classification_metrics`` are KFP artifacts that are filled from the result's attributes of those
-    names (``metrics``: else from its fields that are numbers) and are not handed over. A result may have a
+    names (``metrics``: ``flat_metrics`` comes first, and last its fields that are numbers) and are not handed over. A result may have a
     ``headline``, a line for people.
 
     Args:
@@ -51,7 +51,7 @@ def task(
         result = function(**plain)
         outputs = _outputs(result)
         if "metrics" in sinks:
-            _log_metrics(sinks["metrics"], getattr(result, "metrics", outputs))
+            _log_metrics(sinks["metrics"], _first(result, ("flat_metrics", "metrics"), outputs))
         if "classification_metrics" in sinks:
             _log_classification(sinks["classification_metrics"], getattr(result, "classification_metrics", None))
     except BaseException as e:
@@ -153,6 +153,10 @@ def _short(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
+
+
+def _first(result: Any, names: tuple[str, ...], default: Any) -> Any:
+    return next((getattr(result, n) for n in names if hasattr(result, n)), default)
 
 
 def _log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:
