@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 
 import click
@@ -23,12 +24,13 @@ def cancel_command(run: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(runner, signal.SIGTERM)
     jobs = delete_jobs(found.id)
+    shutil.rmtree(found.folder / "tmp", ignore_errors=True)  # left by a `seaway run` that was killed
     if state["state"] in ("running", "interrupted"):
         found.update(state="cancelled", ended=runs.now())
     click.echo(f"{found.id}: {len(jobs)} jobs deleted")
 
 
-def delete_jobs(run_id: str) -> list[str]:
+def delete_jobs(run_id: str, *, unfinished_only: bool = False) -> list[str]:
     """Delete a run's jobs from the laptop, if that is up."""
     laptop = daemon.status()
     if laptop is None:
@@ -36,4 +38,4 @@ def delete_jobs(run_id: str) -> list[str]:
     os.environ["KUBECONFIG"] = str(laptop.kubeconfig)
     from seaway.launch.cancel import cancel
 
-    return cancel(run_id)
+    return cancel(run_id, unfinished_only=unfinished_only)

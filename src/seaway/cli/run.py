@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from seaway.cli.cancel import delete_jobs
-from seaway.cli.logs import tail
+from seaway.cli.logs import readable, tail
 from seaway.cli.view import view
 from seaway.errors import InputError
 from seaway.local import daemon
@@ -24,6 +24,9 @@ from seaway.local.kfp.spec import PipelineSpec
 
 FLIGHTS = {"target": "late", "exclude": ["delay_minutes"], "name": "flights-late"}
 """What `seaway run` asks of the flights when no data is named."""
+
+GONE = "its process ended without a word: it was killed, by hand or for lack of memory; run it again"
+"""What is known of a step that is interrupted."""
 
 
 @click.command("run")
@@ -108,13 +111,17 @@ def follow(run: runs.Run, spec: PipelineSpec, *, kubeconfig: Path, quiet: bool) 
     try:
         code = _watch(runner, run, shown, quiet=quiet)
         state = "succeeded" if code == 0 else "failed"
+        if code < 0:
+            run.update(error=f"the run's own process was ended by {signal.Signals(-code).name}: run it again")
     except KeyboardInterrupt:
-        os.killpg(runner.pid, signal.SIGTERM)
-        delete_jobs(run.id)
-        runner.wait()
+        shown.close()
     finally:
         signal.signal(signal.SIGTERM, before)
         shown.close()
+        if state != "succeeded":
+            end_group(runner)
+            # a job that has ended stays to be looked at; one that goes on would work for nobody
+            delete_jobs(run.id, unfinished_only=state == "failed")
         if run.read()["state"] != "cancelled":  # `seaway cancel` has said so already
             run.update(state=state, ended=runs.now(), seconds=round(time.monotonic() - began, 3))
         shutil.rmtree(temporary, ignore_errors=True)
@@ -138,22 +145,44 @@ def _watch(runner: subprocess.Popen[bytes], run: runs.Run, shown: Any, *, quiet:
                 daemon.ensure()
 
 
+def end_group(leader: subprocess.Popen[bytes], *, grace_s: float = 10.0) -> None:
+    """End a child and its process group, also when the child itself is gone: SIGTERM, and SIGKILL after a while."""
+    deadline = time.monotonic() + grace_s
+    number = signal.SIGTERM.value
+    while time.monotonic() < deadline + 1:
+        leader.poll()  # a child that ended stays in its group until it is asked
+        try:
+            os.killpg(leader.pid, number)
+        except ProcessLookupError:
+            return
+        number = 0 if time.monotonic() < deadline else signal.SIGKILL.value
+        time.sleep(0.02)
+
+
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
 def explain(run: runs.Run) -> None:
     """Say which step failed and what it logged last."""
+    state = run.read()
+    if state["state"] == "cancelled":
+        click.secho(f"\nrun {run.id} cancelled, its jobs are deleted", fg="yellow", err=True)
+        return
     failed = [s for s in run.steps() if s["state"] in ("failed", "interrupted")]
     for step in failed:
         click.secho(f"\nstep {step['step']} {step['state']}", fg="red", err=True)
+        error = step.get("error", GONE)
         for line in tail(run.folder / "steps" / f"{step['step']}.log"):
-            click.echo(f"  {line}", err=True)
-        if "error" in step:
-            click.secho(f"error: {step['error']}", fg="red", err=True)
-    if not failed:
+            # the last line logs the very error that follows
+            if line not in error and not line.endswith(f" failed: {error.partition(': ')[2]}".splitlines()[0]):
+                click.echo(f"  {line}", err=True)
+        click.secho(f"error: {error}", fg="red", err=True)
+    if "error" in state:
+        click.secho(f"error: {state['error']}", fg="red", err=True)
+    elif not failed:
         text = (run.folder / "run.log").read_text(errors="replace").splitlines()
-        click.secho(f"\nrun {run.id} {run.read()['state']}; last lines of run.log:", fg="red", err=True)
+        click.secho(f"\nrun {run.id} {state['state']}; last lines of {run.folder / 'run.log'}:", fg="red", err=True)
         for line in text[-15:]:
-            click.echo(f"  {line}", err=True)
+            click.echo(f"  {readable(line.strip())}", err=True)
     click.echo(f"all of it: seaway logs {run.id}", err=True)

@@ -1,8 +1,8 @@
 """Statistics of the training rows for a plan, as aggregates: nothing is read into memory but what they need.
 
-In: a plan, the contract and a frame that narwhals knows and can be lazy (Polars; a Spark one works with the same
-expressions). Out: a `FittedPlan`. Polars makes one streaming pass for all aggregates and counts of categories together;
-exact quantiles hold their column in memory, so for a large table each has a pass of its own.
+In: a plan, the contract and a frame that narwhals knows and can be lazy. Out: a `FittedPlan`. Polars makes a streaming
+pass for all aggregates and one for all counts of categories; exact quantiles hold their column in memory, so for a large
+table each has a pass of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from seaway.model.contract import Contract, DType
 
 QUANTILES_TOGETHER = 20_000_000
 """Values of which quantiles are taken in one pass; with more, a pass holds one column only."""
+
+LEAST_SCALE = 1e-30
+"""Values closer together than this count as constant: onnxruntime takes an offset that is 0 in float32 for none."""
 
 
 def fit(plan: FeaturePlan, contract: Contract, frame: Any) -> FittedPlan:
@@ -53,19 +56,17 @@ def fit(plan: FeaturePlan, contract: Contract, frame: Any) -> FittedPlan:
         aggregates |= want.aggregates()
         quantiles |= want.quantiles()
     counted = [w for w in wanted if isinstance(w.feature, OneHot | Ordinal)]
-    frames = [lazy.select(**aggregates), *(w.counts(lazy) for w in counted)]
-    native_rows = _row_count(lazy) if quantiles else 0
-    apart = native_rows * len(quantiles) > QUANTILES_TOGETHER
-    if quantiles and not apart:
-        frames[0] = lazy.select(**aggregates, **quantiles)
-    first, *tables = _collect(frames)
+    together = not quantiles or _row_count(lazy) * len(quantiles) <= QUANTILES_TOGETHER
+    # apart from the counts: together Polars keeps the rows that both read
+    (first,) = _collect([lazy.select(**aggregates, **(quantiles if together else {}))])
     found = {name: first[name][0] for name in first.columns}
     if not found["rows"]:
         raise DataError("the training rows must be at least one, found none: check the split")
-    if apart:
+    if not together:
         for name, quantile in quantiles.items():
             (one,) = _collect([lazy.select(**{name: quantile})])
             found[name] = one[name][0]
+    tables = _collect([w.counts(lazy) for w in counted]) if counted else []
     kept = {w.key: t for w, t in zip(counted, tables, strict=True)}
     features = tuple(w.fitted(found, kept.get(w.key)) for w in wanted)
     return FittedPlan(rows=int(found["rows"]), features=features)
@@ -183,7 +184,7 @@ def _scale(feature: Numeric, mine: dict[str, Any], present: int) -> tuple[float,
         offset, scale = float(mine["q2"]), float(mine["q3"]) - float(mine["q1"])
     if not (math.isfinite(offset) and math.isfinite(scale)):  # numbers near the largest double
         return 0.0, 1.0
-    return offset, scale if scale > sys.float_info.min else 1.0
+    return offset, scale if scale > LEAST_SCALE else 1.0
 
 
 def _edges(mine: dict[str, Any]) -> tuple[float, ...]:

@@ -6,15 +6,19 @@ On a cluster KFP terminates the run, and ownership does the rest.
 from __future__ import annotations
 
 from seaway.launch.api import Api
-from seaway.launch.job import JOB
+from seaway.launch.job import JOB, condition
 from seaway.resources import names
 
 
-def cancel(run_id: str, *, namespace: str = "") -> list[str]:
-    """Delete the jobs of a run; gives their names. InferenceServices belong to no run and stay."""
+def cancel(run_id: str, *, namespace: str = "", unfinished_only: bool = False) -> list[str]:
+    """Delete the jobs of a run, or only those that have not ended; gives their names.
+
+    InferenceServices belong to no run and stay.
+    """
     api = Api.connect(namespace)
     found = api.list(JOB, labels=f"{names.RUN_LABEL}={names.label_value(run_id)}")
-    jobs = [j["metadata"]["name"] for j in found]
+    going = [j for j in found if not (condition(j, "Complete") or condition(j, "Failed"))]
+    jobs = [j["metadata"]["name"] for j in (going if unfinished_only else found)]
     for name in jobs:
         api.delete(JOB, name)
     return jobs

@@ -31,9 +31,9 @@ def task(
     """Run the body of a component.
 
     Artifacts among the arguments are handed over as local paths, those named in ``by_uri`` as URIs. Arguments named
-    ``metrics`` and ``classification_metrics`` are KFP artifacts that are filled from the result's attributes of those
-    names (``metrics``: ``flat_metrics`` comes first, and last its fields that are numbers) and are not handed over. A result may have a
-    ``headline``, a line for people.
+    ``metrics`` and ``classification_metrics`` are KFP artifacts, which are not handed over but filled from the result:
+    from its ``flat_metrics``, else ``metrics``, else its fields that are numbers, and from its
+    ``classification_metrics``. A result may have a ``headline``, a line for people.
 
     Args:
         component: name of the component.

@@ -21,6 +21,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as a real API server."""
 
+YAML_DEPTH = 100
+"""Levels of nesting in a YAML body."""
+
 
 class Request:
     """One request: path, query (last value wins), headers and body."""
@@ -96,9 +99,15 @@ def _from_yaml(body: bytes) -> Any:
     import yaml
 
     try:
-        # A few hundred bytes of aliases can stand for terabytes.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(body, Loader=yaml.SafeLoader)):
-            raise ApiError(400, "error decoding the body as YAML: aliases are not read here; write the value out")
+        depth = 0
+        for event in yaml.parse(body, Loader=yaml.SafeLoader):
+            # A few hundred bytes of aliases can stand for terabytes, and deep nesting takes time that grows with its
+            # square.
+            if isinstance(event, yaml.AliasEvent):
+                raise ApiError(400, "error decoding the body as YAML: aliases are not read here; write the value out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > YAML_DEPTH:
+                raise ApiError(400, f"error decoding the body as YAML: it is nested deeper than {YAML_DEPTH} levels")
         # Through JSON, so that dates become text and keys strings, as in any object.
         return orjson.loads(orjson.dumps(yaml.safe_load(body), option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError, ValueError, TypeError) as error:

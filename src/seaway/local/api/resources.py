@@ -18,6 +18,7 @@ from seaway.local.api.status import ApiError, Object
 from seaway.local.api.tables import table
 from seaway.local.api.watch import Watch, stream
 
+_INTERACTIVE = ("exec", "attach", "portforward")
 NO_SUCH = "the server could not find the requested resource"
 
 
@@ -50,6 +51,8 @@ def target(parts: list[str]) -> Target:
     if kind is None or len(rest) > 3 or (kind.namespaced != (namespace is not None) and (namespace or len(rest) > 1)):
         raise ApiError(404, NO_SUCH)
     sub = rest[2] if len(rest) > 2 else ""
+    if kind.resource == "pods" and sub in _INTERACTIVE:
+        raise ApiError(405, f"{sub} is not served here: a pod is a process of this machine, reach it as one")
     if sub and sub not in (*kind.subresources, "finalize"):
         raise ApiError(404, NO_SUCH)
     return Target(kind, namespace, rest[1] if len(rest) > 1 else "", sub)

@@ -110,7 +110,8 @@ def _whole(value: int, path: str, owner: str, found: Decoded) -> int | None:
     bits = 64 if path.rpartition(".")[2].partition("[")[0] in _INT64 else 32
     if -(1 << bits - 1) <= value < 1 << bits - 1:
         return value
-    return _wrong(value, path, owner, f"int{bits}", found)
+    _wrong(value, path, owner, f"int{bits}", found)
+    return None
 
 
 def _moment(value: str, found: Decoded) -> str | None:

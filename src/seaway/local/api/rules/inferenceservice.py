@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from seaway.local.api.rules import pod
 from seaway.local.api.status import Cause, Object, invalid_value, required
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -42,6 +43,5 @@ def check(manifest: Object) -> list[Cause]:
             invalid_value("spec.predictor.maxReplicas", high, "MinReplicas cannot be greater than MaxReplicas.")
         )
     for number, container in enumerate(predictor.get("containers") or []):
-        if not container.get("image"):
-            causes.append(required(f"spec.predictor.containers[{number}].image"))
+        causes += pod.check_container(container, f"spec.predictor.containers[{number}]")
     return causes

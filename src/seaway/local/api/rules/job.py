@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seaway.local.api.rules import pod
+from seaway.local.api.rules.names import check_labels
 from seaway.local.api.status import Cause, Object, invalid_value, required, unsupported
 
 _UID_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid")
@@ -45,6 +46,7 @@ def check(manifest: Object) -> list[Cause]:
         causes.append(unsupported("spec.completionMode", spec["completionMode"], ["NonIndexed", "Indexed"]))
     elif spec["completionMode"] == "Indexed" and spec.get("completions") is None:
         causes.append(required("spec.completions", "when completion mode is Indexed"))
+    causes += check_labels(spec["template"]["metadata"].get("labels") or {}, "spec.template.labels")
     template = spec["template"]["spec"]
     causes += pod.check_spec(template, "spec.template.spec")
     policy = template["restartPolicy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from seaway.local.api.status import Cause, Object, invalid_value, required
 
@@ -39,13 +40,7 @@ def check_metadata(manifest: Object) -> list[Cause]:
         causes.append(required("metadata.name", "name or generateName is required"))
     elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
         causes.append(invalid_value("metadata.name", name, SUBDOMAIN_RULE))
-    for key, value in (metadata.get("labels") or {}).items():
-        if not _KEY.fullmatch(key):
-            causes.append(invalid_value("metadata.labels", key, "name part must be a qualified name"))
-        if len(value) > 63 or not _VALUE.fullmatch(value):
-            why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', " \
-                "at most 63 of them, and must start and end with an alphanumeric character"  # fmt: skip
-            causes.append(invalid_value("metadata.labels", value, why))
+    causes += check_labels(metadata.get("labels") or {}, "metadata.labels")
     if sum(len(key) + len(value) for key, value in (metadata.get("annotations") or {}).items()) > ANNOTATIONS_LIMIT:
         causes.append(Cause("metadata.annotations", f"Too long: must have at most {ANNOTATIONS_LIMIT} bytes",
                             "FieldValueTooLong"))  # fmt: skip
@@ -54,4 +49,20 @@ def check_metadata(manifest: Object) -> list[Cause]:
             if not owner.get(field):
                 where = f"metadata.ownerReferences[{number}].{field}"
                 causes.append(invalid_value(where, "", "must not be empty"))
+    return causes
+
+
+def check_labels(labels: Mapping[str, str], path: str) -> list[Cause]:
+    """Keys and values of labels."""
+    causes = []
+    for key, value in labels.items():
+        prefix, _, name = key.rpartition("/")
+        if not _KEY.fullmatch(key) or len(name) > 63 or len(prefix) > 253:
+            why = "name part must consist of alphanumeric characters, '-', '_' or '.', at most 63 of them, and must " \
+                "start and end with an alphanumeric character, after an optional DNS subdomain and '/'"  # fmt: skip
+            causes.append(invalid_value(path, key, why))
+        if len(value) > 63 or not _VALUE.fullmatch(value):
+            why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', " \
+                "at most 63 of them, and must start and end with an alphanumeric character"  # fmt: skip
+            causes.append(invalid_value(path, value, why))
     return causes

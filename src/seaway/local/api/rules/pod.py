@@ -60,13 +60,25 @@ def check_spec(spec: Object, path: str) -> list[Cause]:
             elif name in seen:
                 causes.append(Cause(f"{where}.name", f'Duplicate value: "{name}"', "FieldValueDuplicate"))
             seen.add(name)
-            if not container.get("image"):
-                causes.append(required(f"{where}.image"))
-            for index, variable in enumerate(container.get("env") or []):
-                if not variable.get("name"):
-                    causes.append(required(f"{where}.env[{index}].name"))
-            causes += _check_quantities(container.get("resources") or {}, f"{where}.resources")
+            causes += check_container(container, where)
     return causes
+
+
+def check_container(container: Object, path: str) -> list[Cause]:
+    """One container, but for its name."""
+    causes: list[Cause] = []
+    if not container.get("image"):
+        causes.append(required(f"{path}.image"))
+    for index, variable in enumerate(container.get("env") or []):
+        if not variable.get("name"):
+            causes.append(required(f"{path}.env[{index}].name"))
+    for index, port in enumerate(container.get("ports") or []):
+        where, number = f"{path}.ports[{index}].containerPort", port.get("containerPort")
+        if number is None:
+            causes.append(required(where))
+        elif not 0 < number < 65536:
+            causes.append(invalid_value(where, number, "must be between 1 and 65535, inclusive"))
+    return causes + _check_quantities(container.get("resources") or {}, f"{path}.resources")
 
 
 def check_update(before: Object, after: Object) -> list[Cause]:
