@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# a shared machine may stop for a second; in CI the examples are the same each time, elsewhere they are new ones
+settings.register_profile("seaway", deadline=None, derandomize=bool(os.environ.get("SEAWAY_NO_SKIP")))
+settings.load_profile("seaway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
