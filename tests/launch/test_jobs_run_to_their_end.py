@@ -61,6 +61,14 @@ def test_a_retried_step_attaches_to_its_own_job_and_runs_nothing_twice(api: Api,
     assert (tmp_path / "ran").read_text() == "x"
 
 
+def test_only_jobs_that_go_on_are_deleted_after_a_failed_run(api: Api) -> None:
+    done = run_job(api, manifest(api, "pass # is done"), identity=identify(api))
+    going = create_or_attach(api, manifest(api, "import time; time.sleep(60)"))
+    assert cancel("run-1", unfinished_only=True) == [going["metadata"]["name"]]
+    assert api.get(JOB, done["metadata"]["name"]) is not None
+    assert done["metadata"]["name"] in cancel("run-1")
+
+
 def test_a_name_that_another_manifest_took_is_refused(api: Api) -> None:
     wanted = manifest(api, "pass # taken")
     other = {**wanted, "metadata": {**wanted["metadata"], "annotations": {names.DIGEST_ANNOTATION: "other"}}}
@@ -128,7 +136,7 @@ def test_sigterm_leaves_the_job_for_the_retry_and_cancel_deletes_it(api: Api) ->
     thread.join()
     pod = running(api, name)
     assert pod is not None
-    assert name in cancel("run-1")
+    assert name in cancel("run-1", unfinished_only=True)
     until(lambda: not pods(api, name), what="its pod is gone")
 
 

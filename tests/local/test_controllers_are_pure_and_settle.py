@@ -14,7 +14,7 @@ from seaway.local.api.times import stamp
 from seaway.local.controllers import pod as pods
 from seaway.local.controllers.base import Observed
 from seaway.local.controllers.inferenceservice import InferenceServiceController
-from seaway.local.controllers.job import JobController
+from seaway.local.controllers.job import ACTIVE_LIMIT, JobController
 from tests.support.laptop import job
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -202,3 +202,10 @@ def test_json_patch_follows_rfc_6902() -> None:
         {"op": "remove", "path": "/a/0"},
     ]
     assert json_patch({"a": [1, 2], "b": {}}, operations) == {"a": [2, 3], "c/d": {}}
+
+
+def test_a_job_of_any_size_has_a_bounded_number_of_pods_at_a_time() -> None:
+    most = 2**31 - 1
+    for mode in ("Indexed", "NonIndexed"):
+        manifest = a_job(parallelism=most, completions=most, completionMode=mode)
+        assert len(JobController().desired(manifest, Observed(now=NOW))) == ACTIVE_LIMIT

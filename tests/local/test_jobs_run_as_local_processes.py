@@ -169,6 +169,18 @@ def test_a_killed_shim_ends_its_command_and_fails_the_pod(jobs: Jobs, laptop: Te
     until(lambda: not alive(pid))
 
 
+def test_a_stopped_shim_does_not_hold_up_a_deletion(jobs: Jobs, laptop: TestLaptop, tmp_path: Path) -> None:
+    manifest = job("stopped", "sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid; wait")
+    manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
+    jobs.batch.create_namespaced_job("default", manifest)
+    pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+    (pod,) = jobs.pods("stopped")
+    claim = laptop.home / "pods" / pod.metadata.uid / "main" / "0" / "claim"
+    os.kill(int(claim.read_text().split()[0]), signal.SIGSTOP)
+    jobs.batch.delete_namespaced_job("stopped", "default", propagation_policy="Background")
+    until(lambda: not alive(pid) and not jobs.pods("stopped"))
+
+
 def test_more_memory_than_the_limit_is_oom_killed(jobs: Jobs) -> None:
     script = "import time; held = bytearray(150_000_000); time.sleep(60)"
     limits = {"resources": {"limits": {"memory": "64Mi"}}}

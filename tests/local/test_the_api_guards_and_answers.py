@@ -251,3 +251,93 @@ def test_no_patch_is_answered_with_5xx(laptop: TestLaptop, media: str, body: Any
     path = "/apis/batch/v1/namespaces/default/jobs/fuzzed?fieldManager=f&dryRun=All"
     code, status = ask(laptop, path, method="PATCH", body=body, media=f"application/{media}")
     assert code < 500, status
+
+
+def with_spec(**changes: Any) -> dict[str, Any]:
+    return job("refused", "true", **changes)
+
+
+def with_metadata(**changes: Any) -> dict[str, Any]:
+    manifest = job("refused", "true")
+    manifest["metadata"] |= changes
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("manifest", "code", "said"),
+    [
+        (with_spec(parallelism=2**31), 400, "cannot unmarshal number 2147483648 into Go struct field JobSpec"),
+        (with_spec(activeDeadlineSeconds=2**63), 400, "of type int64"),
+        (with_metadata(deletionTimestamp="soon"), 400, 'parsing time "soon"'),
+        (with_metadata(ownerReferences=[{}]), 422, "metadata.ownerReferences[0].uid"),
+        (with_metadata(name="n" * 64), 422, "spec.template.labels"),
+        (with_metadata(labels={"k" * 64: "v"}), 422, "at most 63"),
+        (with_metadata(annotations={"k": "v" * 2**18}), 422, "Too long"),
+    ],
+)
+def test_what_would_harm_later_is_refused_at_once(
+    laptop: TestLaptop, manifest: dict[str, Any], code: int, said: str
+) -> None:
+    found, status = ask(laptop, "/apis/batch/v1/namespaces/default/jobs", method="POST", body=manifest)
+    assert found == code
+    assert said in status["message"]
+
+
+def test_a_condition_without_a_type_is_refused(laptop: TestLaptop) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    assert ask(laptop, jobs, method="POST", body=job("conditioned", "true", suspend=True))[0] == 201
+    code, status = ask(
+        laptop,
+        f"{jobs}/conditioned/status",
+        method="PATCH",
+        body={"status": {"conditions": [{"status": "True"}]}},
+        media="application/merge-patch+json",
+    )
+    assert (code, status["details"]["causes"][0]["field"]) == (422, "status.conditions[0].type")
+    assert ask(laptop, jobs)[0] == 200
+
+
+@pytest.mark.parametrize("query", ["limit=-5", "continue=NQ==", "continue=WzEsMl0=", "continue=W10="])
+def test_odd_pages_are_no_fault_of_the_server(laptop: TestLaptop, query: str) -> None:
+    assert ask(laptop, f"/api/v1/namespaces?{query}")[0] in (200, 400)
+
+
+def test_a_field_that_cannot_be_selected_is_refused_not_matched_by_nothing(laptop: TestLaptop) -> None:
+    code, status = ask(laptop, "/api/v1/pods?fieldSelector=status.phas=Running")
+    assert (code, status["message"]) == (400, "field label not supported: status.phas")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x,x,x,x,x,x,x,x]\n"
+        + "".join(f"{n}: &{n} [{','.join(['*' + m] * 8)}]\n" for m, n in zip("abcdefghi", "bcdefghij", strict=True)),
+        "[" * 100_000,
+    ],
+    ids=["aliases", "deep"],
+)
+def test_yaml_that_would_fill_the_memory_is_refused(laptop: TestLaptop, text: str) -> None:
+    context = ssl.create_default_context(cafile=str(laptop.home / "laptop.crt"))
+    connection = http.client.HTTPSConnection("127.0.0.1", laptop.port, context=context, timeout=10)
+    headers = {"Authorization": f"Bearer {laptop.token}", "Content-Type": "application/yaml"}
+    connection.request("POST", "/api/v1/namespaces", body=text, headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, b"as YAML" in answer.read()) == (400, True)
+    connection.close()
+
+
+def test_a_pod_with_endless_grace_can_be_deleted(laptop: TestLaptop) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    spec = {
+        "terminationGracePeriodSeconds": 2**62,
+        "containers": [{"name": "c", "image": "i", "command": ["sleep", "100"]}],
+    }
+    assert ask(laptop, pods, method="POST", body={"metadata": {"name": "patient"}, "spec": spec})[0] == 201
+    assert ask(laptop, f"{pods}/patient", method="DELETE")[0] == 200
+    until(lambda: ask(laptop, f"{pods}/patient")[0] == 404, what="the pod is gone")
+
+
+def test_exec_says_why_it_is_not_served(laptop: TestLaptop) -> None:
+    code, status = ask(laptop, "/api/v1/namespaces/default/pods/any/exec?command=ls", method="POST")
+    assert code == 405
+    assert "a pod is a process of this machine" in status["message"]

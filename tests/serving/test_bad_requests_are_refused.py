@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -270,3 +272,33 @@ def test_no_change_of_a_request_is_a_fault_of_the_server(app: App, request_: tup
 @given(st.binary(max_size=200))
 def test_no_bytes_are_a_fault_of_the_server(app: App, body: bytes) -> None:
     assert post(app, INFER, body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /v2 HTTP/1.1\r\nX: ", b"GET /", b"POST /v2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "]
+)
+def test_a_head_without_end_is_cut_off(server: Serving, client: httpx.Client, sent: bytes) -> None:
+    # Closed with a 400, or reset while more was on its way; a server that takes it all is a TimeoutError here.
+    with (
+        socket.create_connection(("127.0.0.1", server.ports[0]), timeout=5) as connection,
+        contextlib.suppress(ConnectionError),
+    ):
+        connection.sendall(sent)
+        for _ in range(64):
+            connection.sendall(b"a" * 2**16)
+        while connection.recv(1 << 20):
+            pass
+    assert client.get("/v2/health/live").status_code == 200
+
+
+def test_a_body_in_chunks_of_one_byte_is_read(server: Serving) -> None:
+    body = json.dumps(v2(ROW)).encode() + b" " * 300_000
+    with socket.create_connection(("127.0.0.1", server.ports[0]), timeout=20) as connection:
+        connection.sendall(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        connection.sendall(b"".join(b"1\r\n%c\r\n" % one for one in body) + b"0\r\n\r\n")
+        assert connection.recv(1 << 20).startswith(b"HTTP/1.1 200")
+
+
+def test_a_gzip_body_is_named(client: httpx.Client) -> None:
+    answer = client.post(INFER, content=gzip.compress(json.dumps(v2(ROW)).encode()))
+    assert (answer.status_code, answer.json()) == (400, {"error": "the body must be sent uncompressed, found gzip"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -26,6 +27,17 @@ COMMANDS = {
     "doctor": "doctor",
 }
 """Each command and the module that has it."""
+DISK = {
+    errno.ENOSPC: "free some space there, or set SEAWAY_HOME to a folder on another disk",
+    errno.EDQUOT: "free some space there, or set SEAWAY_HOME to a folder on another disk",
+    errno.EROFS: "it must be writable: set SEAWAY_HOME, or name another folder",
+    errno.EACCES: "you must have the right to use it: change its mode, set SEAWAY_HOME, or name another",
+    errno.EPERM: "you must have the right to use it: change its mode, set SEAWAY_HOME, or name another",
+    errno.ENOENT: "it must be there and could not be made: check SEAWAY_HOME and the path",
+    errno.ENOTDIR: "a folder on the way is a file: check SEAWAY_HOME and the path",
+    errno.EISDIR: "it must be a file: check the path",
+}
+"""What to do about a disk that refuses; other errors of the system are bugs and keep their traceback."""
 
 
 class _Lazy(click.Group):
@@ -52,6 +64,12 @@ def main(args: list[str] | None = None) -> Any:
         return seaway(args, standalone_mode=True)
     except SeawayError as e:
         click.secho(f"error: {e}", fg="red", err=True)
+        sys.exit(1)
+    except OSError as e:
+        if e.errno not in DISK:
+            raise
+        what = f"{e.filename}: " if e.filename else ""
+        click.secho(f"error: {what}{e.strerror}: {DISK[e.errno]}", fg="red", err=True)
         sys.exit(1)
     except ImportError as e:
         if (e.name or "").startswith("seaway"):

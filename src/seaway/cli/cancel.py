@@ -18,16 +18,21 @@ from seaway.local.kfp import runs
 def cancel_command(run: str) -> None:
     """End RUN (an id, its beginning, or last) and delete the jobs it made; services stay."""
     found = runs.find(run)
-    state = found.read()
+    click.echo(f"{found.id}: {len(end(found))} jobs deleted")
+
+
+def end(run: runs.Run) -> list[str]:
+    """End a run's processes and delete its jobs; gives their names."""
+    state = run.read()
     runner = state.get("runner_pid", 0)
     if runner and runs.started(runner) == state.get("runner_started"):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(runner, signal.SIGTERM)
-    jobs = delete_jobs(found.id)
-    shutil.rmtree(found.folder / "tmp", ignore_errors=True)  # left by a `seaway run` that was killed
+    jobs = delete_jobs(run.id)
+    shutil.rmtree(run.folder / "tmp", ignore_errors=True)  # left by a `seaway run` that was killed
     if state["state"] in ("running", "interrupted"):
-        found.update(state="cancelled", ended=runs.now())
-    click.echo(f"{found.id}: {len(jobs)} jobs deleted")
+        run.update(state="cancelled", ended=runs.now())
+    return jobs
 
 
 def delete_jobs(run_id: str, *, unfinished_only: bool = False) -> list[str]:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 import click
@@ -64,10 +65,16 @@ def _home() -> Iterator[Finding]:
     from seaway.local.home import home
 
     folder = home()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as f:  # the mode alone says too little, for root nothing
+            f.write(bytes(4096))
+            f.flush()
+    except OSError as e:
+        yield False, f"{folder} must be writable, found {e.strerror}: set SEAWAY_HOME to another folder"
+        return
+    yield True, f"{folder}"
     free_gib = shutil.disk_usage(folder).free / 2**30
-    writable = os.access(folder, os.W_OK)
-    yield writable, f"{folder}" + ("" if writable else " must be writable: set SEAWAY_HOME to another folder")
     yield (
         free_gib >= 1,
         f"{free_gib:.1f} GiB free there" + ("" if free_gib >= 1 else ": a run of the flights needs 1 GiB"),

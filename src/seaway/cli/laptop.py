@@ -13,7 +13,9 @@ from seaway.local.home import paths
 
 @click.command("up")
 @click.option("--detach", is_flag=True, help="Return as soon as it answers.")
-@click.option("--port", type=int, default=None, help="On 127.0.0.1; by default 7443 or SEAWAY_PORT.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help="On 127.0.0.1; by default 7443 or SEAWAY_PORT."
+)
 def up_command(detach: bool, port: int | None) -> None:
     """Serve the Kubernetes API on this laptop."""
     if detach:
@@ -27,7 +29,14 @@ def up_command(detach: bool, port: int | None) -> None:
 
 @click.command("down")
 def down_command() -> None:
-    """End the laptop and every pod it runs."""
+    """End the laptop, every pod it runs, and the runs that need it."""
+    from seaway.cli.cancel import end
+    from seaway.local.kfp import runs
+
+    for run in runs.every():
+        if run.read()["state"] == "running":  # its jobs would begin anew with the next laptop
+            end(run)
+            click.echo(f"run {run.id} cancelled")
     click.echo("ended" if daemon.stop() else "was not up")
 
 

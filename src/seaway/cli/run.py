@@ -17,8 +17,9 @@ import click
 from seaway.cli.cancel import delete_jobs
 from seaway.cli.logs import readable, tail
 from seaway.cli.view import view
-from seaway.errors import InputError
+from seaway.errors import InputError, LaptopError, LaunchError
 from seaway.local import daemon
+from seaway.local.home import paths
 from seaway.local.kfp import runs
 from seaway.local.kfp.spec import PipelineSpec
 
@@ -114,14 +115,20 @@ def follow(run: runs.Run, spec: PipelineSpec, *, kubeconfig: Path, quiet: bool) 
         if code < 0:
             run.update(error=f"the run's own process was ended by {signal.Signals(-code).name}: run it again")
     except KeyboardInterrupt:
-        shown.close()
+        pass
+    except LaptopError as e:
+        state = "failed"
+        run.update(error=str(e))
     finally:
         signal.signal(signal.SIGTERM, before)
         shown.close()
         if state != "succeeded":
             end_group(runner)
             # a job that has ended stays to be looked at; one that goes on would work for nobody
-            delete_jobs(run.id, unfinished_only=state == "failed")
+            try:
+                delete_jobs(run.id, unfinished_only=state == "failed")
+            except LaunchError as e:
+                click.secho(f"its jobs could not be deleted: {e}", fg="red", err=True)
         if run.read()["state"] != "cancelled":  # `seaway cancel` has said so already
             run.update(state=state, ended=runs.now(), seconds=round(time.monotonic() - began, 3))
         shutil.rmtree(temporary, ignore_errors=True)
@@ -141,8 +148,10 @@ def _watch(runner: subprocess.Popen[bytes], run: runs.Run, shown: Any, *, quiet:
             return code
         if time.monotonic() - looked > 2:
             looked = time.monotonic()
-            if daemon.status() is None:  # killed in mid-run: its jobs go on, and a new one adopts them
-                daemon.ensure()
+            if daemon.status() is None and runner.poll() is None:
+                if not paths().record.exists():
+                    raise LaptopError("the laptop must stay up while a run goes on, but someone ended it: run it again")
+                daemon.ensure()  # it was killed: its jobs go on, and a new one adopts them
 
 
 def end_group(leader: subprocess.Popen[bytes], *, grace_s: float = 10.0) -> None:
@@ -185,4 +194,5 @@ def explain(run: runs.Run) -> None:
         click.secho(f"\nrun {run.id} {state['state']}; last lines of {run.folder / 'run.log'}:", fg="red", err=True)
         for line in text[-15:]:
             click.echo(f"  {readable(line.strip())}", err=True)
+        return  # components that are not Seaway's keep no log of their own
     click.echo(f"all of it: seaway logs {run.id}", err=True)

@@ -1,8 +1,8 @@
 """Statistics of the training rows for a plan, as aggregates: nothing is read into memory but what they need.
 
-In: a plan, the contract and a frame that narwhals knows and can be lazy. Out: a `FittedPlan`. Polars makes a streaming
-pass for all aggregates and one for all counts of categories; exact quantiles hold their column in memory, so for a large
-table each has a pass of its own.
+In: a plan, the contract and a frame that narwhals knows and can be lazy. Out: a `FittedPlan`. Polars makes a
+streaming pass for all aggregates and one for all counts of categories; exact quantiles hold their column in memory, so
+for a large table each has a pass of its own.
 """
 
 from __future__ import annotations

@@ -53,5 +53,7 @@ def call(url: str, *, body: Mapping[str, Any] | None = None, timeout_s: float) -
             text = text[:500]
         error = InputError if e.code < 500 else LaunchError
         raise error(f"{url} answered {e.code}: {text}") from None
+    except urllib.error.URLError as e:
+        raise LaunchError(f"{url} must answer, found {e.reason}: is the service ready (`seaway status`)?") from e
     except (OSError, ValueError) as e:
         raise LaunchError(f"{url} must answer with JSON, found {type(e).__name__}: {e}") from e

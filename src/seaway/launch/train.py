@@ -150,6 +150,8 @@ def train(
         InputError: a parameter does not hold.
         LaunchError: the job failed or could not be run.
     """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed must be from 0 to 4,294,967,295, found {seed}: frameworks take no other")
     api = Api.connect(namespace)
     identity = identify(api)
     spec = TrainSpec(

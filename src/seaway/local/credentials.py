@@ -5,25 +5,39 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import ssl
 from pathlib import Path
 
 from seaway.local.home import Paths, write_private
 
 CONTEXT = "seaway"
 """Name of the kubeconfig's cluster, user and context."""
+TOKEN_LENGTH = 32
+"""Characters that a token has at least; a shorter one is what is left of a file."""
 
 
 def ensure(paths: Paths, port: int) -> str:
-    """Make what is missing, write the kubeconfig for ``port``, and return the bearer token."""
-    if not paths.certificate.exists() or not paths.key.exists():
+    """Make what is missing or damaged, write the kubeconfig for ``port``, and return the bearer token."""
+    if not _fits(paths):
         _make_certificate(paths)
-    if not paths.token.exists():
-        write_private(paths.token, secrets.token_urlsafe(32))
-    token = paths.token.read_text().strip()
+    token = paths.token.read_text(errors="replace").strip() if paths.token.exists() else ""
+    # An empty token would let in whoever sends none.
+    if len(token) < TOKEN_LENGTH or not token.isascii():
+        token = secrets.token_urlsafe(32)
+        write_private(paths.token, token)
     text = json.dumps(kubeconfig(port=port, token=token, certificate=paths.certificate), indent=1)
-    if not paths.kubeconfig.exists() or paths.kubeconfig.read_text() != text:
+    if not paths.kubeconfig.exists() or paths.kubeconfig.read_bytes() != text.encode():
         write_private(paths.kubeconfig, text)
     return token
+
+
+def _fits(paths: Paths) -> bool:
+    """Whether there is a certificate with its key."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(paths.certificate, paths.key)
+    except OSError:
+        return False
+    return True
 
 
 def kubeconfig(*, port: int, token: str, certificate: Path) -> dict[str, object]:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,7 +41,7 @@ def status() -> Laptop | None:
     where = paths()
     try:
         found = json.loads(where.record.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
     if not _lock_is_held(where):
         return None
@@ -136,7 +137,10 @@ def serve(port: int | None = None) -> None:
 
 
 def _port(asked: int | None) -> int:
-    return asked if asked is not None else int(os.environ.get("SEAWAY_PORT") or DEFAULT_PORT)
+    found = str(asked) if asked is not None else os.environ.get("SEAWAY_PORT") or str(DEFAULT_PORT)
+    if not found.isdecimal() or not 0 < int(found) < 65536:
+        raise LaptopError(f"the port must be a number from 1 to 65535, found {found!r}: set --port or SEAWAY_PORT")
+    return int(found)
 
 
 def _lock_is_held(where: Paths) -> bool:
@@ -185,4 +189,7 @@ def _tail(log: Path, begin: int) -> str:
     with log.open("rb") as file:
         file.seek(begin)
         lines = file.read().decode(errors="replace").strip().splitlines()
-    return "\n".join(lines[-5:]) or "it said nothing"
+    if lines:
+        return "\n".join(lines[-5:])
+    free_mib = shutil.disk_usage(log.parent).free // 2**20  # on a full disk it cannot even say so
+    return f"it said nothing, {log.parent} has {free_mib:,} MiB free" + (": free some space" if free_mib < 50 else "")

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from seaway.errors import LaptopError
+
 
 def home() -> Path:
     """The laptop's folder: the environment variable SEAWAY_HOME, else ``~/.seaway``. It need not exist."""
@@ -70,10 +72,16 @@ class Paths:
         return self.root / "laptop.json"
 
     def make(self) -> None:
-        """Create the folders, closed to other users."""
+        """Create the folders, closed to other users; LaptopError when they cannot be."""
         for folder in (self.root, self.pods, self.runs):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+            except OSError as error:
+                raise LaptopError(
+                    f"{folder} must be a folder that the laptop may make and write to: {error.strerror}; "
+                    "mend that or set SEAWAY_HOME to another folder"
+                ) from error
 
 
 def paths() -> Paths:

@@ -35,4 +35,5 @@ def promised(store: Store) -> set[int]:
         for item in store.items("inferenceservices.serving.kserve.io")
     ]
     pods = [item["metadata"].get("annotations") or {} for item in store.items("pods")]
-    return {int(found[PORT_ANNOTATION]) for found in services + pods if PORT_ANNOTATION in found}
+    # Anyone may write an annotation of that name.
+    return {int(text) for found in services + pods if (text := str(found.get(PORT_ANNOTATION, ""))).isdecimal()}

@@ -103,7 +103,8 @@ class Record:
             fields = {"seconds": seconds, "error": str(error)}
             _log.error(
                 f"{component} failed: {error}",
-                exc_info=None if isinstance(error, SeawayError) else error,
+                # what was raised on purpose, or by a signal, needs no traceback
+                exc_info=None if isinstance(error, SeawayError) or not isinstance(error, Exception) else error,
                 extra={"fields": fields},
             )
         else:

@@ -34,6 +34,8 @@ def load_object(body: bytes) -> dict[str, Any]:
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as e:
+        if body.startswith(b"\x1f\x8b"):
+            raise Refusal(400, "the body must be sent uncompressed, found gzip") from None
         raise Refusal(400, f"the body must be JSON in UTF-8: {e}") from None
     if type(raw) is not dict:
         raise Refusal(400, f"the body must be a JSON object, found {shown(raw)}")

@@ -20,6 +20,7 @@ import uvicorn
 from seaway.observe import logs
 from seaway.serving.access import AccessLog
 from seaway.serving.app import App
+from seaway.serving.connection import Connection
 from seaway.serving.listeners import refuse_new
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             interface="asgi3",

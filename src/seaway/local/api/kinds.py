@@ -23,6 +23,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     schema: str = ""
     """Name of its type in schemas.json, the root of its fields."""
+    selectable: tuple[str, ...] = ()
+    """Fields that field selectors may name, beside name and namespace (pkg/apis/*/conversion.go of Kubernetes)."""
     custom: bool = False
     """Defined by a CustomResourceDefinition on a cluster: strategic merge patches are refused, as there."""
     generation: bool = False
@@ -46,20 +48,26 @@ class Kind:
 
 KINDS: tuple[Kind, ...] = (
     Kind(group="", version="v1", kind="Namespace", plural="namespaces", singular="namespace", short=("ns",),
-         namespaced=False, subresources=("status",), schema="V1Namespace"),
+         namespaced=False, subresources=("status",), selectable=("status.phase",), schema="V1Namespace"),
     Kind(group="", version="v1", kind="Pod", plural="pods", singular="pod", short=("po",),
-         subresources=("status", "log"), categories=("all",), schema="V1Pod"),
+         subresources=("status", "log"), categories=("all",), schema="V1Pod",
+         selectable=("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+                     "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName")),
     Kind(group="", version="v1", kind="ConfigMap", plural="configmaps", singular="configmap", short=("cm",),
          schema="V1ConfigMap"),
-    Kind(group="", version="v1", kind="Secret", plural="secrets", singular="secret", schema="V1Secret"),
+    Kind(group="", version="v1", kind="Secret", plural="secrets", singular="secret", schema="V1Secret",
+         selectable=("type",)),
     Kind(group="", version="v1", kind="Event", plural="events", singular="event", short=("ev",),
-         schema="CoreV1Event"),
+         schema="CoreV1Event",
+         selectable=("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+                     "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
+                     "reason", "reportingComponent", "source", "type")),
     Kind(group="", version="v1", kind="ServiceAccount", plural="serviceaccounts", singular="serviceaccount",
          short=("sa",), schema="V1ServiceAccount"),
     Kind(group="", version="v1", kind="Service", plural="services", singular="service", short=("svc",),
          subresources=("status",), categories=("all",), schema="V1Service"),
     Kind(group="batch", version="v1", kind="Job", plural="jobs", singular="job", subresources=("status",),
-         categories=("all",), schema="V1Job", generation=True),
+         categories=("all",), schema="V1Job", selectable=("status.successful",), generation=True),
     Kind(group="serving.kserve.io", version="v1beta1", kind="InferenceService", plural="inferenceservices",
          singular="inferenceservice", short=("isvc",), subresources=("status",), categories=("all",),
          schema="InferenceService", custom=True, generation=True),

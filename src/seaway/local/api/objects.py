@@ -12,7 +12,7 @@ from typing import Any
 from seaway.local.api import patch as patches
 from seaway.local.api import schemas
 from seaway.local.api.kinds import BY_RESOURCE, INITIAL_NAMESPACES, Kind
-from seaway.local.api.rules.names import check_metadata
+from seaway.local.api.rules.names import check_conditions, check_metadata
 from seaway.local.api.rules.table import RULES, Rules
 from seaway.local.api.status import ApiError, Cause, Object, conflict, invalid, not_found
 from seaway.local.api.store import Store
@@ -273,6 +273,7 @@ class Objects:
             raise conflict(kind.resource, old["name"], "the UID in the precondition does not match the UID in record")
         if sub == "status":
             after = before | {"status": manifest.get("status") or {}}
+            _raise(kind, after, check_conditions(after))
         else:
             kept = {name: old[name] for name in (*_SERVER_FIELDS, "namespace", "name") if name in old}
             metadata = {key: value for key, value in given.items() if key not in _SERVER_FIELDS} | kept

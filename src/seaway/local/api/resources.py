@@ -96,7 +96,7 @@ class Resources:
             return json_answer(item)
         if found.name:
             fields = ",".join(filter(None, (fields, f"metadata.name={found.name}")))
-        matches = selector(request.query.get("labelSelector", ""), fields)
+        matches = selector(request.query.get("labelSelector", ""), fields, found.kind.selectable)
         if request.flag("watch"):
             watch = Watch(
                 kind=found.kind,
@@ -157,7 +157,8 @@ class Resources:
             return json_answer(
                 {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
             )
-        matches = selector(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+        fields = request.query.get("fieldSelector", "")
+        matches = selector(request.query.get("labelSelector", ""), fields, kind.selectable)
         items = [one for one in self._objects.store.items(kind.resource, found.namespace) if matches(one)]
         for item in items:
             metadata = item["metadata"]

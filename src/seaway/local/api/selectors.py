@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from seaway.local.api.status import ApiError, Object
 
@@ -14,9 +14,16 @@ _EQUAL = re.compile(r"^([^\s!=,()]+)\s*(==|!=|=)\s*([^\s!=,()]*)$")
 _EXISTS = re.compile(r"^(!?)\s*([^\s!=,()]+)$")
 
 
-def selector(label_text: str, field_text: str) -> Matches:
-    """Whether an object satisfies both selectors; an empty one is satisfied by all."""
-    terms = [_label(term) for term in _split(label_text)] + [_field(term) for term in _split(field_text)]
+def selector(label_text: str, field_text: str, selectable: Collection[str] = ()) -> Matches:
+    """Whether an object satisfies both selectors; an empty one is satisfied by all.
+
+    Args:
+        label_text: for instance ``app=a,tier in (b,c)``.
+        field_text: for instance ``metadata.name=a``.
+        selectable: the kind's fields that a field selector may name, beside name and namespace; others are 400.
+    """
+    terms = [_label(term) for term in _split(label_text)]
+    terms += [_field(term, selectable) for term in _split(field_text)]
     return lambda found: all(term(found) for term in terms)
 
 
@@ -60,11 +67,13 @@ def _label(term: str) -> Matches:
     raise ApiError(400, f"unable to parse requirement: found {term!r}, expected: key, !key, key=value or key in (a,b)")
 
 
-def _field(term: str) -> Matches:
+def _field(term: str, selectable: Collection[str]) -> Matches:
     found = _EQUAL.match(term) or re.match(r"^([^\s!=,]+)\s*(==|!=|=)\s*(.*)$", term)
     if not found:
         raise ApiError(400, f"invalid field selector: {term!r}; expected path=value or path!=value")
     path, operator, value = found.groups()
+    if path not in ("metadata.name", "metadata.namespace") and path not in selectable:
+        raise ApiError(400, f"field label not supported: {path}")
     return lambda item: (_at(item, path) == value) == (operator != "!=")
 
 

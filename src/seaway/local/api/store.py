@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from seaway.errors import LaptopError
 from seaway.local.api.status import ApiError, Object, already_exists, conflict, not_found
 from seaway.local.api.times import now, stamp
 
@@ -47,21 +48,28 @@ class Change:
 
 
 class Store:
-    """The one store of a laptop. Not thread-safe: it belongs to the event loop."""
+    """The one store of a laptop. Not thread-safe: it belongs to the event loop.
+
+    Raises:
+        LaptopError: the file is no whole database, or another program has locked it.
+    """
 
     def __init__(self, path: Path, *, log_length: int = LOG_LENGTH) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        path.chmod(0o600)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.executescript(_TABLES)
         self._log_length = log_length
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._owned: dict[str, dict[str, tuple[str, Object]]] = {}
         self._log: deque[Change] = deque()
         self._listeners: list[Callable[[Change], None]] = []
         self.version = 1
-        self._load()
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+            path.chmod(0o600)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.executescript(_TABLES)
+            self._load()
+        except (sqlite3.Error, OSError, ValueError, LookupError, TypeError) as error:
+            raise LaptopError(_unreadable(path, error)) from error
         self._compacted = self._log[0].version - 1 if self._log else self.version
 
     def close(self) -> None:
@@ -214,3 +222,12 @@ class Store:
             self.version = max(self.version, version)
         while len(self._log) > self._log_length:
             self._log.popleft()
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return f"{path} must be the laptop's alone, another program has locked it: end that program"
+    return (
+        f"{path} must be a whole database of a laptop: {error}; restore it from a copy, or remove it and the files "
+        "beside it that begin with its name to start with no objects"
+    )

@@ -33,7 +33,7 @@ AGE = Column("Age", lambda item, at: _since(item["metadata"].get("creationTimest
 
 def _condition(item: Object, type_: str) -> Object:
     for one in item.get("status", {}).get("conditions") or []:
-        if one.get("type") == type_:
+        if one["type"] == type_:
             return dict(one)
     return {}
 

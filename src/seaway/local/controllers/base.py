@@ -58,7 +58,7 @@ def set_condition(
 ) -> list[Object]:
     """``conditions`` with one set; its lastTransitionTime moves only when its status does. None means Unknown."""
     text = "Unknown" if status is None else str(status)
-    before = next((one for one in conditions if one.get("type") == type_), None)
+    before = next((one for one in conditions if one["type"] == type_), None)
     changed = before is None or before["status"] != text
     moment = stamp(now) if changed or before is None else before["lastTransitionTime"]
     found: Object = {"type": type_, "status": text, "lastTransitionTime": moment}
@@ -68,15 +68,15 @@ def set_condition(
         found["reason"] = reason
     if message:
         found["message"] = message
-    kept = [one for one in conditions if one.get("type") != type_]
-    where = next((i for i, one in enumerate(conditions) if one.get("type") == type_), len(kept))
+    kept = [one for one in conditions if one["type"] != type_]
+    where = next((i for i, one in enumerate(conditions) if one["type"] == type_), len(kept))
     return [*kept[:where], found, *kept[where:]]
 
 
 def condition(item: Object, type_: str) -> Object:
     """One condition of an object, empty when it has none of that type."""
     conditions = (item.get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == type_), {})
+    return next((one for one in conditions if one["type"] == type_), {})
 
 
 def is_true(item: Object, type_: str) -> bool:

@@ -54,7 +54,7 @@ class Recorder:
 
     def transitions(self, item: Object, before: Object, after: Object) -> None:
         """Tell the conditions that changed between two statuses."""
-        old = {one.get("type"): one for one in before.get("conditions") or []}
+        old = {one["type"]: one for one in before.get("conditions") or []}
         for one in after.get("conditions") or []:
             was = old.get(one["type"], {})
             if one["type"] in _SILENT or (was.get("status"), was.get("reason")) == (one["status"], one.get("reason")):

@@ -146,6 +146,8 @@ class Attempt:
         if reason:
             self.say_why(reason, message)
         self._signal(signal.SIGUSR1)
+        # A shim that someone stopped would leave it pending.
+        self._signal(signal.SIGCONT)
 
     def say_why(self, reason: str, message: str) -> None:
         """What its exit will say beside the code."""

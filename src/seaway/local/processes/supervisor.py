@@ -70,7 +70,8 @@ class Supervisor:
                 continue
             pod = known[folder.name]
             for container in folder.iterdir():
-                for place in sorted(container.iterdir(), key=lambda path: int(path.name)):
+                places = [path for path in container.iterdir() if path.name.isdecimal()]
+                for place in sorted(places, key=lambda path: int(path.name)):
                     self._adopt(pod, container.name, Attempt(place))
         self._watching = asyncio.ensure_future(self._watch_memory())
 

@@ -1,4 +1,4 @@
-"""Rules of names, labels and metadata that hold for every kind."""
+"""Rules of names, labels, metadata and conditions that hold for every kind."""
 
 from __future__ import annotations
 
@@ -66,3 +66,13 @@ def check_labels(labels: Mapping[str, str], path: str) -> list[Cause]:
                 "at most 63 of them, and must start and end with an alphanumeric character"  # fmt: skip
             causes.append(invalid_value(path, value, why))
     return causes
+
+
+def check_conditions(manifest: Object) -> list[Cause]:
+    """The conditions of a status say of what they are and whether they hold; controllers and tables rely on it."""
+    return [
+        required(f"status.conditions[{number}].{field}")
+        for number, one in enumerate(manifest["status"].get("conditions") or ())
+        for field in ("type", "status")
+        if not one.get(field)
+    ]
