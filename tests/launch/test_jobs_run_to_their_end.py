@@ -14,7 +14,7 @@ import pytest
 from seaway.errors import DeadlineError, JobFailedError, LaunchError
 from seaway.launch import sigterm
 from seaway.launch.api import Api, ApiError, Object
-from seaway.launch.cancel import cancel
+from seaway.launch.cancel import cancel, cancel_left
 from seaway.launch.identity import Identity, identify
 from seaway.launch.job import JOB, condition, create_or_attach, named, run_job
 from seaway.resources import names
@@ -211,3 +211,11 @@ def test_waiting_costs_no_polling(api: Api) -> None:
     run_job(api, manifest(api, "import time; time.sleep(2)"), identity=identify(api))
     assert time.monotonic() - before >= 2
     assert len(calls) <= 12, calls
+
+
+def test_jobs_of_runs_that_are_over_are_deleted_and_others_stay(api: Api) -> None:
+    going = create_or_attach(api, manifest(api, "import time; time.sleep(61)"))["metadata"]["name"]
+    assert cancel_left(["another-run"]) == []
+    assert cancel_left([]) == []
+    assert cancel_left(["another-run", "run-1"]) == [going]
+    until(lambda: api.get(JOB, going) is None, what="the job is gone")

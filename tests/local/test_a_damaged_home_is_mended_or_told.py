@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import pytest
 
 from seaway.errors import LaptopError
 from seaway.local import credentials
+from seaway.local.api.status import ApiError
 from seaway.local.api.store import Store
 from seaway.local.home import Paths
+from seaway.local.processes import shim
 
 
 def not_sqlite(path: Path) -> None:
@@ -79,3 +82,29 @@ def test_an_impossible_port_is_refused_in_words(tmp_path: Path, port: str) -> No
     )
     assert done.returncode == 1
     assert done.stderr == f"the port must be a number from 1 to 65535, found '{port}': set --port or SEAWAY_PORT\n"
+
+
+def test_a_full_disk_refuses_a_change_and_keeps_what_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path / "objects.sqlite")
+    store.create("namespaces", {"metadata": {"name": "one"}})
+    database = store._database
+    database.execute(f"PRAGMA max_page_count={database.execute('PRAGMA page_count').fetchone()[0]}")
+    version = store.version
+    with pytest.raises(ApiError, match=r"could not be written: .*full") as caught:
+        store.create("namespaces", {"metadata": {"name": "two", "annotations": {"a": "b" * 100_000}}})
+    assert caught.value.code == 500
+    assert ([one["metadata"]["name"] for one in store.items("namespaces")], store.version) == (["one"], version)
+    database.execute("PRAGMA max_page_count=1000000")
+    store.create("namespaces", {"metadata": {"name": "two"}})
+    store.close()
+
+
+def test_room_for_the_exit_record_is_taken_before_the_command_runs(tmp_path: Path) -> None:
+    shim.reserve(str(tmp_path))
+    taken = tmp_path / "exit.new"
+    before = taken.stat()
+    assert before.st_size == shim.ROOM
+    shim.record(str(tmp_path), exitCode=3, signal=0, reason="", message="", startedAt=1, finishedAt=2)
+    after = tmp_path / "exit"
+    assert json.loads(after.read_text())["exitCode"] == 3
+    assert after.stat().st_ino == before.st_ino

@@ -86,7 +86,10 @@ def test_seaway_down_ends_all_pods_at_once_even_with_open_watches(mortal: TestLa
 
 def test_one_home_has_one_laptop(mortal: TestLaptop) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "seaway.local", "--port", "0"], env=mortal.env, capture_output=True, text=True
+        [sys.executable, "-m", "seaway.local", "--port", str(mortal.port)],
+        env=mortal.env,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert "one is running already" in done.stderr

@@ -80,6 +80,13 @@ def test_a_metric_that_is_no_number_never_promotes(bad: Any) -> None:
     assert not decide(evaluation(champion={"uri": "u", "version": "v7", "metrics": {"auc": bad}})).promoted
 
 
+def test_a_metric_that_is_not_defined_says_why() -> None:
+    found = evaluation(auc=None) | {"notes": ["auc is not defined: the holdout has one class"]}
+    assert decide(found).reasons == (
+        "the model's auc could not be computed on the holdout: auc is not defined: the holdout has one class",
+    )
+
+
 def test_a_version_now_served_that_cannot_be_read_blocks_unless_allowed() -> None:
     broken = evaluation(champion={"uri": "u", "error": "model.onnx: changed"})
     refused = decide(broken)

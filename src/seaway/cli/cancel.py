@@ -44,3 +44,17 @@ def delete_jobs(run_id: str, *, unfinished_only: bool = False) -> list[str]:
     from seaway.launch.cancel import cancel
 
     return cancel(run_id, unfinished_only=unfinished_only)
+
+
+def delete_left(laptop: daemon.Laptop) -> list[str]:
+    """Delete the jobs of ended runs from a laptop that has just started; gives their names.
+
+    A run and the laptop that are killed together leave jobs which the next laptop adopts, for nobody.
+    """
+    ended = [r.id for r in runs.every() if r.read()["state"] != "running"]
+    if not ended:
+        return []
+    os.environ["KUBECONFIG"] = str(laptop.kubeconfig)
+    from seaway.launch.cancel import cancel_left
+
+    return cancel_left(ended)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
+import time
 
 import click
 
+from seaway.cli.cancel import delete_left, end
+from seaway.errors import LaunchError
 from seaway.local import daemon
 from seaway.local.home import paths
+from seaway.local.kfp import runs
 
 
 @click.command("up")
@@ -20,19 +26,29 @@ def up_command(detach: bool, port: int | None) -> None:
     """Serve the Kubernetes API on this laptop."""
     if detach:
         laptop = daemon.start(port)
+        delete_left(laptop)
         click.echo(f"{laptop.url} is up (pid {laptop.pid})")
         click.echo(f"export KUBECONFIG={laptop.kubeconfig}")
         return
     click.echo(f"export KUBECONFIG={paths().kubeconfig}")
+    threading.Thread(target=_tidy_when_up, daemon=True).start()
     daemon.serve(port)
+
+
+def _tidy_when_up() -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        laptop = daemon.status()
+        if laptop is not None and laptop.pid == os.getpid():
+            with contextlib.suppress(LaunchError):  # it ends already
+                delete_left(laptop)
+            return
+        time.sleep(0.05)
 
 
 @click.command("down")
 def down_command() -> None:
     """End the laptop, every pod it runs, and the runs that need it."""
-    from seaway.cli.cancel import end
-    from seaway.local.kfp import runs
-
     for run in runs.every():
         if run.read()["state"] == "running":  # its jobs would begin anew with the next laptop
             end(run)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from seaway.cli.cancel import delete_jobs
+from seaway.cli.cancel import delete_jobs, delete_left
 from seaway.cli.logs import readable, tail
 from seaway.cli.view import view
 from seaway.errors import InputError, LaptopError, LaunchError
@@ -50,7 +50,10 @@ def run_command(pipeline: str, data: str, params: tuple[str, ...], quiet: bool) 
 
         values = {**FLIGHTS, **values, "data": str(flights_file())}
     spec.check(values)
-    laptop = daemon.ensure()
+    laptop = daemon.status()
+    if laptop is None:
+        laptop = daemon.start()
+        delete_left(laptop)
     run = runs.create(spec.name, str(source), values)
     click.echo(f"run {run.id}  ({run.folder})")
     state = follow(run, spec, kubeconfig=laptop.kubeconfig, quiet=quiet)

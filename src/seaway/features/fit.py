@@ -1,8 +1,8 @@
 """Statistics of the training rows for a plan, as aggregates: nothing is read into memory but what they need.
 
-In: a plan, the contract and a frame that narwhals knows and can be lazy. Out: a `FittedPlan`. Polars makes a
-streaming pass for all aggregates and one for all counts of categories; exact quantiles hold their column in memory, so
-for a large table each has a pass of its own.
+In: a plan, the contract and a frame that narwhals knows and can be lazy. Out: a `FittedPlan`. Polars makes one
+streaming pass for all aggregates and counts of categories; exact quantiles hold their column in memory, so for a large
+table each has a pass of its own.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def fit(plan: FeaturePlan, contract: Contract, frame: Any) -> FittedPlan:
         quantiles |= want.quantiles()
     counted = [w for w in wanted if isinstance(w.feature, OneHot | Ordinal)]
     together = not quantiles or _row_count(lazy) * len(quantiles) <= QUANTILES_TOGETHER
-    # apart from the counts: together Polars keeps the rows that both read
-    (first,) = _collect([lazy.select(**aggregates, **(quantiles if together else {}))])
+    frames = [lazy.select(**aggregates, **(quantiles if together else {})), *(w.counts(lazy) for w in counted)]
+    first, *tables = _collect(frames)
     found = {name: first[name][0] for name in first.columns}
     if not found["rows"]:
         raise DataError("the training rows must be at least one, found none: check the split")
@@ -66,7 +66,6 @@ def fit(plan: FeaturePlan, contract: Contract, frame: Any) -> FittedPlan:
         for name, quantile in quantiles.items():
             (one,) = _collect([lazy.select(**{name: quantile})])
             found[name] = one[name][0]
-    tables = _collect([w.counts(lazy) for w in counted]) if counted else []
     kept = {w.key: t for w, t in zip(counted, tables, strict=True)}
     features = tuple(w.fitted(found, kept.get(w.key)) for w in wanted)
     return FittedPlan(rows=int(found["rows"]), features=features)

@@ -5,6 +5,8 @@ On a cluster KFP terminates the run, and ownership does the rest.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from seaway.launch.api import Api
 from seaway.launch.job import JOB, condition
 from seaway.resources import names
@@ -22,3 +24,23 @@ def cancel(run_id: str, *, namespace: str = "", unfinished_only: bool = False) -
     for name in jobs:
         api.delete(JOB, name)
     return jobs
+
+
+def cancel_left(ended: Collection[str], *, namespace: str = "") -> list[str]:
+    """Delete the jobs of runs that are over but could not delete them; gives their names.
+
+    Args:
+        ended: ids of runs; jobs of all others stay.
+        namespace: of the jobs; by default the context's.
+    """
+    labels = {names.label_value(run_id) for run_id in ended}
+    api = Api.connect(namespace)
+    left = [
+        j["metadata"]["name"]
+        for j in api.list(JOB, labels=names.RUN_LABEL)
+        if j["metadata"]["labels"][names.RUN_LABEL] in labels
+        and not (condition(j, "Complete") or condition(j, "Failed"))
+    ]
+    for name in left:
+        api.delete(JOB, name)
+    return left

@@ -83,11 +83,15 @@ class Column:
         known = {"name", "dtype", "nullable", "minimum", "maximum", "values"}
         if unknown := set(raw) - known:
             raise InputError(f"a column's keys must be among {sorted(known)}, found {sorted(unknown)}")
-        values = raw.get("values")
+        values, name, nullable = raw.get("values"), raw.get("name", ""), raw.get("nullable", False)
+        if not isinstance(name, str):
+            raise InputError(f"a column's name must be text, found {name!r}")
+        if not isinstance(nullable, bool):
+            raise InputError(f"column {name!r}: nullable must be true or false, found {nullable!r}")
         return cls(
-            name=str(raw.get("name", "")),
+            name=name,
             dtype=cast(DType, raw.get("dtype")),
-            nullable=bool(raw.get("nullable", False)),
+            nullable=nullable,
             minimum=raw.get("minimum"),
             maximum=raw.get("maximum"),
             values=None if values is None else tuple(values),

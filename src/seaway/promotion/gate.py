@@ -64,9 +64,8 @@ def decide(
 
     mine = _finite(evaluation["metrics"].get(metric))
     if mine is None:
-        return Decision(
-            False, (f"the model's {metric} could not be computed on the holdout: see the evaluation's notes",)
-        )
+        why = "; ".join(map(str, evaluation.get("notes") or ())) or "see the evaluation's report"
+        return Decision(False, (f"the model's {metric} could not be computed on the holdout: {why}",))
     checks = [
         _beats_baseline(metric, mine, _finite(evaluation["baselines"][baseline].get(metric)), sign, min_gain, baseline),
         _holds_champion(metric, mine, evaluation.get("champion"), sign, margin, allow_unreadable_champion),

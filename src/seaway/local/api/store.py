@@ -170,8 +170,8 @@ class Store:
         key = (metadata.get("namespace", ""), metadata["name"])
         blob = orjson.dumps(after)
         execute = self._database.execute
-        execute("BEGIN IMMEDIATE")
         try:
+            execute("BEGIN IMMEDIATE")
             if type_ == "DELETED":
                 execute("DELETE FROM objects WHERE resource=? AND namespace=? AND name=?", (resource, *key))
                 execute("DELETE FROM applied WHERE uid=?", (metadata["uid"],))
@@ -183,6 +183,11 @@ class Store:
             if version % 256 == 0:
                 execute("DELETE FROM log WHERE version <= ?", (version - self._log_length,))
             execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            # A full disk has ended the transaction already.
+            if self._database.in_transaction:
+                execute("ROLLBACK")
+            raise ApiError(500, f"the laptop's database could not be written: {error}") from error
         except BaseException:
             execute("ROLLBACK")
             raise

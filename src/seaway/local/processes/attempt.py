@@ -151,7 +151,9 @@ class Attempt:
 
     def say_why(self, reason: str, message: str) -> None:
         """What its exit will say beside the code."""
-        (self.folder / "why").write_text(json.dumps({"reason": reason, "message": message}))
+        # On a full disk the command still has to end.
+        with contextlib.suppress(OSError):
+            (self.folder / "why").write_text(json.dumps({"reason": reason, "message": message}))
 
     def resident_bytes(self) -> int:
         """Resident memory of the command and everything below it, in bytes."""
@@ -190,16 +192,22 @@ class Attempt:
 
     def _record(self, fields: dict[str, Any]) -> None:
         temporary = self.folder / "exit.new"
-        temporary.write_text(json.dumps(fields))
-        temporary.replace(self.folder / "exit")
-        self._read_exit()
+        # Should the disk be full, it counts all the same; the next laptop finds out again.
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(fields))
+            temporary.replace(self.folder / "exit")
+        self._take(fields)
 
     def _read_exit(self) -> bool:
         try:
             found = json.loads((self.folder / "exit").read_text())
         except FileNotFoundError:
             return False
-        with contextlib.suppress(FileNotFoundError):
+        self._take(found)
+        return True
+
+    def _take(self, found: dict[str, Any]) -> None:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
             found |= json.loads((self.folder / "why").read_text())
         self.started_ns = found["startedAt"]
         self.exit = Exit(
@@ -210,7 +218,6 @@ class Attempt:
             started_ns=found["startedAt"],
             finished_ns=found["finishedAt"],
         )
-        return True
 
 
 def end_all(pods: Path, *, grace_s: float = SHUTDOWN_S) -> bool:

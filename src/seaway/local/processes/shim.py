@@ -34,6 +34,9 @@ SUBREAPER, DEATH_SIGNAL = 36, 1
 START_ERROR = 128
 """Exit code of a command that could not be started, as container runtimes give it."""
 
+ROOM = 1024
+"""Bytes kept free for the exit record."""
+
 
 def prctl(option: int, value: int) -> None:
     """Set one attribute of this process (Linux)."""
@@ -205,9 +208,21 @@ def record(folder: str, **fields: int | str) -> None:
         return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     text = ", ".join(f'"{name}": {shown(value)}' for name, value in fields.items())
-    with open(f"{folder}/exit.new", "w", encoding="utf-8") as file:
-        file.write("{" + text + "}\n")
+    data = ("{" + text + "}\n").encode()
+    file = os.open(f"{folder}/exit.new", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(file, data)
+    os.ftruncate(file, len(data))
+    os.close(file)
     os.rename(f"{folder}/exit.new", f"{folder}/exit")
+
+
+def reserve(folder: str) -> None:
+    """Take the room for the exit record, so that a command that fills the disk ends in order."""
+    try:
+        with open(f"{folder}/exit.new", "wb") as file:
+            file.write(b" " * ROOM)
+    except OSError:
+        pass
 
 
 def main() -> None:
@@ -235,6 +250,7 @@ def main() -> None:
     if not claim(folder):
         return
     prctl(SUBREAPER, 1)
+    reserve(folder)
     log = Log(folder)
     output, end = os.pipe()
     started = time.time_ns()
