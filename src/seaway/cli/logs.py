@@ -30,7 +30,7 @@ def lines(run: runs.Run, step: str, *, follow: bool) -> Iterator[str]:
     while True:
         ended = run.read()["state"] != "running"
         chosen = [run.log(step)] if step else [run.folder / "steps" / f"{s['step']}.log" for s in run.steps()]
-        for path in chosen:
+        for path in (p for p in chosen if p.exists()):
             with path.open(encoding="utf-8", errors="replace") as f:
                 f.seek(done.get(path, 0))
                 while (line := f.readline()).endswith("\n"):

@@ -6,9 +6,10 @@ table larger than memory passes; several batches are under way at once, one a co
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ def matrix(
     opened = open_graph(graph) if isinstance(graph, bytes) else graph
     with _batches(table, _used(opened, contract), BATCH_ROWS) as (batches, rows):
         out = np.empty((rows, opened.width), np.float32)
-        for _ in _run(opened, batches, _used(opened, contract), threads, out):
+        for _ in _run(opened, batches, _used(opened, contract), threads, lambda start, n: out[start : start + n]):
             pass
     return out
 
@@ -120,13 +121,15 @@ def write(
     schema = pa.schema(
         [*(pa.field(n, pa.float32(), nullable=False) for n in names), pa.field(TARGET, kind, nullable=False)]
     )
-    rows = 0
+    rows, threads = 0, threads or cores()
+    # one for each batch under way and one being written: fresh memory for every batch costs as much as the graph
+    buffers = itertools.cycle([np.empty((batch_rows, opened.width), np.float32) for _ in range(threads + 2)])
     with (
         _batches(table, [*used, target], batch_rows) as (batches, _),
         storage.open_write(out) as f,
         pq.ParquetWriter(f, schema, **PARQUET) as writer,
     ):
-        for features, batch in _run(opened, batches, used, threads):
+        for features, batch in _run(opened, batches, used, threads, lambda _, n: next(buffers)[:n]):
             answer = _target(_column(batch, target), contract.target, rows)
             columns = [pa.array(c) for c in np.ascontiguousarray(features.T)]
             writer.write_table(pa.table([*columns, pa.array(answer)], schema=schema))
@@ -148,22 +151,23 @@ def _run(
     batches: Iterator[pa.RecordBatch],
     columns: Sequence[Column],
     threads: int,
-    out: NDArray[np.float32] | None = None,
+    place: Callable[[int, int], NDArray[np.float32]] | None = None,
 ) -> Iterator[tuple[NDArray[np.float32], pa.RecordBatch]]:
-    """Each batch's features, in order; in the rows of ``out`` if it is given."""
+    """Each batch's features, in order; written to ``place(first row, rows)`` if it is given."""
     threads = threads or cores()
 
-    def one(batch: pa.RecordBatch, start: int) -> NDArray[np.float32]:
+    def one(batch: pa.RecordBatch, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         numbers = {c.name: _number(batch, c) for c in columns if c.dtype != "string"}
         strings = {c.name: _text(batch, c) for c in columns if c.dtype == "string"}
-        return graph.run(numbers, strings, None if out is None else out[start : start + len(batch)])
+        return graph.run(numbers, strings, out)
 
     under_way: deque[tuple[Future[NDArray[np.float32]], pa.RecordBatch]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="features")
     rows = 0
     try:
         for batch in batches:
-            under_way.append((pool.submit(one, batch, rows), batch))
+            out = None if place is None else place(rows, len(batch))
+            under_way.append((pool.submit(one, batch, out), batch))
             rows += len(batch)
             if len(under_way) > threads:
                 future, first = under_way.popleft()

@@ -62,17 +62,20 @@ def task(
 
 
 class Record:
-    """The state of one step, in the log and in the run's folder."""
+    """The state of one step, in the log and in the run's folder.
 
-    def __init__(self, component: str, inputs: Mapping[str, Any]) -> None:
+    Args:
+        component: name of the component.
+        inputs: its arguments.
+        own_process: whether this process is the step, and logs for it; else it only watches the step from outside.
+    """
+
+    def __init__(self, component: str, inputs: Mapping[str, Any], *, own_process: bool = True) -> None:
         run, folder = trace.run_id(), os.environ.get("SEAWAY_RUN_DIR", "")
         self._path = _claim(Path(folder) / "steps", component) if folder else None
         self.step = self._path.stem if self._path else component
-        logs.setup(step=self.step, component=component)
-        if self._path is not None:
-            handler = logging.FileHandler(self._path.with_suffix(".log"), encoding="utf-8")
-            handler.setFormatter(logs.JsonFormatter(step=self.step, component=component))
-            logging.getLogger().addHandler(handler)
+        if own_process:
+            self._log_here(component)
         self._clock = time.monotonic()
         self._state: dict[str, Any] = {
             "step": self.step,
@@ -86,6 +89,18 @@ class Record:
         }
         self._write()
         logs.info(_log, f"{component} started", inputs=self._state["inputs"])
+
+    @property
+    def log(self) -> Path | None:
+        """The step's log; None outside a laptop's run."""
+        return self._path.with_suffix(".log") if self._path else None
+
+    def _log_here(self, component: str) -> None:
+        logs.setup(step=self.step, component=component)
+        if self.log is not None:
+            handler = logging.FileHandler(self.log, encoding="utf-8")
+            handler.setFormatter(logs.JsonFormatter(step=self.step, component=component))
+            logging.getLogger().addHandler(handler)
 
     def end(
         self,
