@@ -38,6 +38,8 @@ def test_a_contract_goes_through_json_unchanged() -> None:
         (whole(typo=1), "keys must be among"),
         (whole(values=[1.0]), "takes no enumeration"),
         (whole(name=""), "must have a name"),
+        (whole(name="*"), "must not be a pattern"),
+        (whole(name="^a$"), "must not be a pattern"),
         (whole(name=3), "name must be text, found 3"),
         (whole(nullable="yes"), "nullable must be true or false, found 'yes'"),
         ({**whole(), "version": 2}, "version must be 1"),

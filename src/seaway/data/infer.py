@@ -16,7 +16,7 @@ import polars as pl
 
 from seaway.data.dtypes import contract_dtype, convert
 from seaway.errors import DataError, InputError
-from seaway.model.contract import Column, Contract, DType, Target, Task, Value
+from seaway.model.contract import Column, Contract, DType, Target, Task, Value, check_name
 
 Wish = Literal["auto", "classification", "regression"]
 
@@ -77,6 +77,9 @@ def inspect(frame: pl.LazyFrame, *, target: str, task: str = "auto", exclude: Se
         _must_have(name, list(schema), "excluded column")
     if target in exclude:
         raise InputError(f"the target {target!r} must not be excluded: take it out of exclude")
+    for name in schema:
+        if name not in exclude:
+            check_name(name)
     warnings: list[str] = []
     dtypes = _dtypes({c: t for c, t in schema.items() if c not in exclude}, target, warnings)
     _must_fit(frame, {c: schema[c] for c in dtypes})

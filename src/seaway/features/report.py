@@ -32,7 +32,7 @@ def html(fitted: FittedPlan, contract: Contract, rows: Sequence[tuple[str, int, 
             ),
         ),
         Section(
-            title=f"Features: {len(fitted.features)} of {len(fitted.plan.columns)} columns",
+            title=f"{len(fitted.features)} transforms of {len(fitted.plan.columns)} columns",
             html=table(
                 ["column", "dtype", "transform", "options", "missing in training", "statistics"],
                 [

@@ -31,6 +31,18 @@ V2_DATATYPE: dict[DType, str] = {
 """The Open Inference Protocol's name for each dtype."""
 
 
+def check_name(name: str) -> None:
+    """Whether a column may have this name: any text but an empty one and those that Polars reads as patterns.
+
+    Raises:
+        InputError: it may not.
+    """
+    if not name:
+        raise InputError("a column must have a name, found an empty one: name it in the file's header")
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        raise InputError(f"a column's name must not be a pattern (* or ^...$), found {name!r}: rename it in the header")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One raw column and what its values must hold."""
@@ -46,8 +58,7 @@ class Column:
     """The enumeration, if the column has one: any other value breaks the contract."""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise InputError("a column must have a name, found an empty one: name it in the file's header")
+        check_name(self.name)
         if self.dtype not in get_args(DType):
             raise InputError(f"column {self.name!r}: dtype must be one of {get_args(DType)}, found {self.dtype!r}")
         bounds = [b for b in (self.minimum, self.maximum) if b is not None]
