@@ -42,7 +42,6 @@ def featurize(
     """
     arguments = dict(locals())
     from seaway.features.step import featurize as run
-
     from seaway.observe.step import task
 
     task("featurize", run, arguments)
