@@ -99,6 +99,15 @@ def test_a_killed_worker_is_replaced_and_the_job_succeeds(api: Api, tmp_path: Pa
     assert done["status"]["succeeded"] == 1
 
 
+def test_an_exit_code_that_says_hopeless_fails_the_job_without_a_retry(api: Api, tmp_path: Path) -> None:
+    code = f"import sys; open({str(tmp_path / 'ran')!r}, 'a').write('x'); sys.exit(65)"
+    with pytest.raises(
+        JobFailedError, match=r"PodFailurePolicy: Container main for pod .* exit code 65 matching FailJob"
+    ):
+        run_job(api, manifest(api, code, backoff_limit=3, hopeless_exit_codes=(65,)), identity=identify(api))
+    assert (tmp_path / "ran").read_text() == "x"
+
+
 def test_a_deadline_ends_and_deletes_a_job_that_hangs(api: Api) -> None:
     wanted = manifest(api, "import time; time.sleep(600)")
     with pytest.raises(DeadlineError, match="must end within 1 s"):

@@ -48,7 +48,7 @@ def test_a_training_ends_in_a_package_and_metrics_that_katib_reads(tmp_path: Pat
 def test_a_wrong_input_ends_in_one_line_and_exit_code_1(tmp_path: Path) -> None:
     spec = make_inputs(tmp_path, tiny_contract(), rows=60, params={"learning_rat": 1})
     done = run(spec)
-    assert done.returncode == 1
+    assert done.returncode == 65
     assert done.stderr.splitlines()[-1].startswith("error: hist_gradient_boosting takes the params")
     assert "Traceback" not in done.stderr
     assert not Path(spec.output).exists()
@@ -56,7 +56,7 @@ def test_a_wrong_input_ends_in_one_line_and_exit_code_1(tmp_path: Path) -> None:
 
 def test_a_missing_spec_is_told() -> None:
     done = run(None)
-    assert done.returncode == 1
+    assert done.returncode == 65
     assert done.stderr.startswith(f"error: {ENV} must hold the TrainSpec")
 
 

@@ -98,6 +98,8 @@ def summary(step: Step) -> str:
         return str(step["headline"])
     shown = []
     for name, value in step.get("outputs", {}).items():
+        if value in ("[]", "{}"):
+            continue
         if isinstance(value, float):
             shown.append(f"{name}={value:.4g}")
         elif isinstance(value, bool) or (isinstance(value, str) and 0 < len(value) <= 40):

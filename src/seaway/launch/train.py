@@ -24,7 +24,7 @@ from seaway.resources.images import image
 from seaway.resources.job import env_list, job
 from seaway.resources.merge import merge
 from seaway.storage import uri as storage
-from seaway.training.spec import ENV, TrainSpec
+from seaway.training.spec import ENV, EXIT_INPUT, TrainSpec
 
 _log = logging.getLogger("seaway.launch")
 
@@ -86,6 +86,7 @@ def manifest(
         backoff_limit=resources.retries,
         active_deadline_seconds=resources.deadline_s or None,
         service_account=settings.job_service_account,
+        hopeless_exit_codes=(EXIT_INPUT,),
     )
     merged: Object = merge(built, patch)
     return merged

@@ -46,6 +46,7 @@ def job(
     ttl_seconds_after_finished: int | None = 86_400,
     service_account: str = "",
     termination_grace_period_seconds: int = 30,
+    hopeless_exit_codes: Sequence[int] = (),
 ) -> Job:
     """A Job of one pod.
 
@@ -64,6 +65,7 @@ def job(
         ttl_seconds_after_finished: after so many seconds a finished job is deleted; None keeps it.
         service_account: of the pod; empty for the namespace's default.
         termination_grace_period_seconds: between SIGTERM and SIGKILL.
+        hopeless_exit_codes: a pod that ends with one of these fails the job at once; others count against the limit.
     """
     container: dict[str, Any] = {"name": "main", "image": image, "command": list(command)}
     if args:
@@ -88,6 +90,9 @@ def job(
         "backoffLimit": backoff_limit,
         "template": {"metadata": {"labels": pod_labels, "annotations": dict(annotations or {})}, "spec": pod},
     }
+    if hopeless_exit_codes:
+        codes = {"containerName": container["name"], "operator": "In", "values": sorted(hopeless_exit_codes)}
+        spec["podFailurePolicy"] = {"rules": [{"action": "FailJob", "onExitCodes": codes}]}
     if active_deadline_seconds is not None:
         spec["activeDeadlineSeconds"] = active_deadline_seconds
     if ttl_seconds_after_finished is not None:

@@ -16,6 +16,8 @@ from typing import Any
 from seaway.errors import InputError
 
 ENV = "SEAWAY_TRAIN_SPEC"
+EXIT_INPUT = 65
+"""Exit code of a worker that was given what cannot be trained on (EX_DATAERR of sysexits.h): a retry ends the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from seaway.storage import uri as storage
 from seaway.training import packaging, tables
 from seaway.training.metrics import metrics as measure
 from seaway.training.packaging import TrainedModel
-from seaway.training.spec import TrainSpec
+from seaway.training.spec import EXIT_INPUT, TrainSpec
 from seaway.training.tables import Table
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _read(spec: TrainSpec, contract: Contract, features: onnx.ModelProto) -> Tra
 
 
 def main(fit: Fit) -> int:
-    """A worker's whole life; its exit code: 0 with the package written, 1 with a last line ``error: ...``."""
+    """A worker's whole life; its exit code: 0 with the package written, 65 with a last line ``error: ...``."""
     signal.signal(signal.SIGTERM, _terminate)
     logs.setup(step="train", component="train")
     try:
@@ -128,7 +128,7 @@ def main(fit: Fit) -> int:
     except SeawayError as e:
         sys.stdout.flush()
         sys.stderr.write(f"error: {e}\n")
-        return 1
+        return EXIT_INPUT
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     for name, value in trained.metrics.items():
         if np.isfinite(value):  # Katib reads "nan" as an empty text and stalls

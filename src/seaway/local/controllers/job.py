@@ -12,6 +12,7 @@ from itertools import islice
 from seaway.local.api.status import Object
 from seaway.local.api.times import parse, stamp
 from seaway.local.controllers.base import Observed, condition, is_true, owner_reference, set_condition
+from seaway.local.controllers.podfailure import fails_job
 
 BACKOFF_S, BACKOFF_LIMIT_S = 10.0, 600.0
 """Wait after the first failed pod, doubling with each more, up to the limit."""
@@ -126,6 +127,8 @@ class JobController:
                 said = condition(manifest, type_)
                 return good, said.get("reason", ""), said.get("message", "")
         spec, pods = manifest["spec"], observed.children
+        if hopeless := fails_job(manifest, pods):
+            return False, "PodFailurePolicy", hopeless
         if _failed_for_backoff(manifest, pods) > spec["backoffLimit"]:
             return False, "BackoffLimitExceeded", "Job has reached the specified backoff limit"
         start, limit = (manifest.get("status") or {}).get("startTime"), spec.get("activeDeadlineSeconds")
