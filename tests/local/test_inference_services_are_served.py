@@ -97,7 +97,7 @@ def test_a_changed_spec_rolls_and_keeps_the_url(services: Services) -> None:
     def turned() -> bool:
         try:
             answers.append(ask(url))
-        except ConnectionError:  # this container drops what it holds at SIGTERM, as it would on a cluster
+        except OSError:  # this container drops what it holds at SIGTERM, as it would on a cluster
             dropped.append(url)
             return False
         return answers[-1] == "two" and services.condition("rolling").get("status") == "True"
