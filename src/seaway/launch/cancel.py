@@ -5,10 +5,10 @@ On a cluster KFP terminates the run, and ownership does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from seaway.launch.api import Api
-from seaway.launch.job import JOB, condition
+from seaway.launch.api import Api, Object
+from seaway.launch.job import JOB, ended
 from seaway.resources import names
 
 
@@ -19,28 +19,24 @@ def cancel(run_id: str, *, namespace: str = "", unfinished_only: bool = False) -
     """
     api = Api.connect(namespace)
     found = api.list(JOB, labels=f"{names.RUN_LABEL}={names.label_value(run_id)}")
-    going = [j for j in found if not (condition(j, "Complete") or condition(j, "Failed"))]
-    jobs = [j["metadata"]["name"] for j in (going if unfinished_only else found)]
-    for name in jobs:
-        api.delete(JOB, name)
-    return jobs
+    return _delete(api, [j for j in found if not (unfinished_only and ended(j))])
 
 
-def cancel_left(ended: Collection[str], *, namespace: str = "") -> list[str]:
-    """Delete the jobs of runs that are over but could not delete them; gives their names.
+def cancel_left(over: Collection[str], *, namespace: str = "") -> list[str]:
+    """Delete the unfinished jobs of runs that are over but could not delete them; gives their names.
 
     Args:
-        ended: ids of runs; jobs of all others stay.
+        over: ids of runs; jobs of all others stay.
         namespace: of the jobs; by default the context's.
     """
-    labels = {names.label_value(run_id) for run_id in ended}
+    labels = {names.label_value(run_id) for run_id in over}
     api = Api.connect(namespace)
-    left = [
-        j["metadata"]["name"]
-        for j in api.list(JOB, labels=names.RUN_LABEL)
-        if j["metadata"]["labels"][names.RUN_LABEL] in labels
-        and not (condition(j, "Complete") or condition(j, "Failed"))
-    ]
-    for name in left:
+    found = api.list(JOB, labels=names.RUN_LABEL)
+    return _delete(api, [j for j in found if j["metadata"]["labels"][names.RUN_LABEL] in labels and not ended(j)])
+
+
+def _delete(api: Api, jobs: Sequence[Object]) -> list[str]:
+    deleted = [j["metadata"]["name"] for j in jobs]
+    for name in deleted:
         api.delete(JOB, name)
-    return left
+    return deleted

@@ -111,13 +111,18 @@ def condition(resource: Object, kind: str) -> Object | None:
     return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
 
 
+def ended(job: Object) -> bool:
+    """Whether a Job has come to its end, well or not."""
+    return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
 def _wait(api: Api, job: Object, stream: LogStream, deadline_s: float | None) -> Object:
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
     ends = _epoch(job["metadata"]["creationTimestamp"]) + deadline_s if deadline_s else None
     answered, delay_s = time.monotonic(), 0.1
     while True:
         try:
-            if condition(job, "Complete") or condition(job, "Failed"):
+            if ended(job):
                 return job
             stream.look(api)
             left = 30.0 if ends is None else min(30.0, ends - time.time())
@@ -129,7 +134,7 @@ def _wait(api: Api, job: Object, stream: LogStream, deadline_s: float | None) ->
                 job, answered = changed, time.monotonic()
                 if job.get("_deleted") or job["metadata"]["uid"] != uid:
                     raise LaunchError(f"Job {name} was deleted while this step waited for it: run the step again")
-                if condition(job, "Complete") or condition(job, "Failed"):
+                if ended(job):
                     return job
                 stream.look(api)
             answered, delay_s = time.monotonic(), 0.1
@@ -155,8 +160,8 @@ def _failure(api: Api, job: Object, stream: LogStream) -> JobFailedError:
     name = job["metadata"]["name"]
     failed = condition(job, "Failed") or {}
     pods = api.list(("v1", "Pod"), labels=f"batch.kubernetes.io/job-name={name}")
-    ended = [(state.get("finishedAt", ""), pod, state) for pod in pods if (state := _terminated(pod))]
-    _, pod, state = min(ended, key=lambda e: e[0], default=("", {}, {}))
+    finished = [(state.get("finishedAt", ""), pod, state) for pod in pods if (state := _terminated(pod))]
+    _, pod, state = min(finished, key=lambda e: e[0], default=("", {}, {}))
     replica = pod.get("metadata", {}).get("name", "")
     code = state.get("exitCode")
     what = f"Job {name} failed: {failed.get('reason', '')}: {failed.get('message', '')}"
@@ -168,9 +173,9 @@ def _failure(api: Api, job: Object, stream: LogStream) -> JobFailedError:
 
 def _terminated(pod: Object) -> Object:
     for status in pod.get("status", {}).get("containerStatuses") or []:
-        ended: Object = status.get("state", {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            return ended
+        found: Object = status.get("state", {}).get("terminated") or {}
+        if found.get("exitCode"):
+            return found
     return {}
 
 

@@ -14,9 +14,8 @@ from seaway.launch import endpoint
 from seaway.launch.api import Api
 from seaway.launch.service import served
 from seaway.model import package
-from seaway.model.columns import feeds
 from seaway.observe import logs
-from seaway.promotion.smoke import compare, request_v2, sample_rows
+from seaway.promotion.smoke import compare, expected, request_v2, sample_rows
 from seaway.resources import names
 
 _log = logging.getLogger("seaway.launch")
@@ -59,23 +58,20 @@ def smoke_test(
         url = found.url
     with package.opened(model) as opened:
         frame = sample_rows(test, opened.contract, rows)
-        session = opened.session()
-        wanted = {i.name for i in session.get_inputs()}
-        inputs = {k: v for k, v in feeds(frame, opened.contract).items() if k in wanted}
-        expected = dict(zip((o.name for o in session.get_outputs()), session.run(None, inputs), strict=True))
+        own = expected(opened, frame)
         requests = [request_v2(frame, opened.contract)]
         requests += [request_v2(frame.slice(i, 1), opened.contract) for i in range(frame.height)]
         version = opened.version
     answer, headers = _first(url, name, requests[0], timeout_s)
     if headers.get("x-seaway-model-version", version) != version:
         raise LaunchError(f"{url} must serve version {version}, found {headers['x-seaway-model-version']}")
-    differences = compare(answer, expected, tolerance=tolerance)
+    differences = compare(answer, own, tolerance=tolerance)
     seconds = []
     for i, request in enumerate(requests[1:]):
         before = time.perf_counter()
         single, _ = endpoint.infer(url, name, request)
         seconds.append(time.perf_counter() - before)
-        differences += compare(single, {k: v[i : i + 1] for k, v in expected.items()}, tolerance=tolerance)
+        differences += compare(single, {k: v[i : i + 1] for k, v in own.items()}, tolerance=tolerance)
     if differences:
         raise LaunchError(
             f"{url} must answer as the package does within {tolerance:g}, found {len(differences)} differences: "
