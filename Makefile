@@ -3,10 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check compile install clean
+.PHONY: demo test check compile images install clean
 
-demo: install  ## the flights of New York, from raw data to a served model
-	$(BIN)/seaway run train_and_serve
+demo: install  ## the flights of New York: two models, from raw data to one graph that answers
+	$(BIN)/seaway run chained_delay
 
 test: install  ## every test
 	$(BIN)/python -m pytest
@@ -22,6 +22,9 @@ check: install  ## style, types, layers, golden YAML, README
 compile: install  ## write component.yaml, pipeline.yaml and the generated parts of the READMEs
 	$(BIN)/seaway compile
 	$(BIN)/python -m tests.support.readme
+
+images: install  ## the container images, by podman, docker or buildah
+	PYTHON=$(BIN)/python images/build
 
 install: $(VENV)/installed
 

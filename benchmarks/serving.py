@@ -138,48 +138,15 @@ def _array(i: Any) -> Any:
 
 def make_package(folder: Path) -> str:
     """A package of boosted trees on the flights, made by the steps of `train_and_serve`."""
-    from seaway.data.ingest import ingest
-    from seaway.features.step import featurize
+    from line import features
+
     from seaway.training.sklearn import train
     from seaway.training.spec import TrainSpec
 
-    def at(name: str) -> str:
-        return str(folder / name)
-
-    ingest(
-        data=at("flights.parquet"),
-        target="late",
-        exclude=["delay_minutes"],
-        train=at("train.parquet"),
-        validation=at("validation.parquet"),
-        test=at("test.parquet"),
-        contract_out=at("contract.json"),
-        profile_out=at("profile.json"),
-        report=at("report.html"),
-    )
-    featurize(
-        train=at("train.parquet"),
-        validation=at("validation.parquet"),
-        contract=at("contract.json"),
-        profile=at("profile.json"),
-        features=at("features"),
-        train_features=at("train_features.parquet"),
-        validation_features=at("validation_features.parquet"),
-    )
-    train(
-        TrainSpec(
-            name=MODEL,
-            version="1",
-            framework="sklearn",
-            train=at("train_features.parquet"),
-            validation=at("validation_features.parquet"),
-            validation_rows=at("validation.parquet"),
-            features=at("features"),
-            contract=at("contract.json"),
-            output=at("package"),
-        )
-    )
-    return at("package")
+    made = features(folder / "flights.parquet", folder, target="late", exclude=["delay_minutes"])
+    package = str(folder / "package")
+    train(TrainSpec(name=MODEL, version="1", framework="sklearn", output=package, **made))
+    return package
 
 
 def make_request(contract: Any, rows: Any) -> bytes:

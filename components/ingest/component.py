@@ -27,6 +27,7 @@ def ingest(
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    scheduled_time: str = "",
 ) -> NamedTuple("Outputs", validation_uri=str, dataset_digest=str):
     """Read a table, hold it against its contract, profile it and split it.
 
@@ -41,6 +42,7 @@ def ingest(
         test_fraction: Of the rows, for the untouched holdout.
         validation_fraction: Of the rows, for early stopping and the packaging gate.
         seed: Of the random split.
+        scheduled_time: Of a recurring run; noted, and it keeps the cache from answering with an older table.
 
     Returns:
         train: Parquet of the training rows.

@@ -20,8 +20,11 @@ def train(
     params: dict = {},  # noqa: B006 - kfp copies defaults into the YAML
     seed: int = 0,
     dataset_digest: str = "",
+    replicas: int = 1,
     cpu: str = "",
     memory: str = "",
+    gpus: int = 0,
+    framework_version: str = "",
     retries: int = 1,
     deadline_s: int = 0,
     namespace: str = "",
@@ -36,14 +39,18 @@ def train(
         validation_rows: URI of the validation rows as raw columns, for the packaging gate.
         features: URI of the folder that featurize wrote.
         name: The model's name.
-        framework: sklearn (batch/v1 Job).
-        estimator: One of the framework's models, for sklearn hist_gradient_boosting, logistic, ridge or random_forest.
+        framework: sklearn (batch/v1 Job) or pytorch (PyTorchJob).
+        estimator: One of the framework's models: for sklearn hist_gradient_boosting, logistic, ridge or random_forest,
+            for pytorch mlp or linear.
         params: Hyperparameters of the estimator.
         seed: Of everything random.
         dataset_digest: From ingest, for the model's provenance.
+        replicas: That train together; more than one by pytorch only.
         cpu: Of a replica, for instance 2 or 500m.
         memory: Of a replica, for instance 4Gi.
-        retries: How often a failed replica is replaced.
+        gpus: Of a replica.
+        framework_version: Selects an image with that version of the framework; empty for the default one.
+        retries: How often the job survives the loss of a replica.
         deadline_s: Seconds after which the job fails; 0 for none.
         namespace: Of the job; empty for the step's own.
         patch: Merged into the job's manifest (JSON Merge Patch).

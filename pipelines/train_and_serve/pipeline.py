@@ -33,14 +33,18 @@ def train_and_serve(
     estimator: str = "",
     params: dict = {},  # noqa: B006
     seed: int = 0,
+    replicas: int = 1,
     cpu: str = "",
     memory: str = "",
+    gpus: int = 0,
+    framework_version: str = "",
     deadline_s: int = 0,
     margin: float = 0.0,
     min_gain: float = 0.0,
     fail_if_not_promoted: bool = False,
+    scheduled_time: str = "",
     namespace: str = "",
-):
+) -> bool:
     """From a table to a model that serves.
 
     Args:
@@ -59,13 +63,20 @@ def train_and_serve(
         estimator: Which of the framework's models.
         params: Its hyperparameters.
         seed: Of everything random.
-        cpu: Of the training replica.
-        memory: Of the training replica.
+        replicas: That train together.
+        cpu: Of a training replica.
+        memory: Of a training replica.
+        gpus: Of a training replica.
+        framework_version: Selects the training image; empty for the default one.
         deadline_s: Seconds after which the training fails; 0 for none.
         margin: How much worse than the served version is still promoted, in the primary metric's units.
         min_gain: By how much the model must beat the linear baseline.
         fail_if_not_promoted: Whether "not promoted" fails the run.
+        scheduled_time: Of a recurring run, so that no cache answers for it.
         namespace: Of jobs and service; empty for the run's own.
+
+    Returns:
+        Output: Whether the model serves.
     """
     table = ingest(
         data=data,
@@ -78,6 +89,7 @@ def train_and_serve(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
         seed=seed,
+        scheduled_time=scheduled_time,
     )
     columns = featurize(
         train=table.outputs["train"],
@@ -97,8 +109,11 @@ def train_and_serve(
         params=params,
         seed=seed,
         dataset_digest=table.outputs["dataset_digest"],
+        replicas=replicas,
         cpu=cpu,
         memory=memory,
+        gpus=gpus,
+        framework_version=framework_version,
         deadline_s=deadline_s,
         namespace=namespace,
     )
@@ -128,3 +143,4 @@ def train_and_serve(
         )
     on_cluster(table, columns)
     on_cluster(fitted, judged, deployed, asked, cached=False)
+    return deployed.outputs["Output"]

@@ -4,11 +4,14 @@ SeawayError
 ├── InputError (ValueError)          what the user gave does not hold
 │   ├── DataError                    a table that cannot be read or used
 │   ├── ContractError                rows or requests that break the contract; carries the violations
-│   └── PlanError                    a feature plan that does not fit the contract
+│   ├── PlanError                    a feature plan that does not fit the contract
+│   └── UnreachableError             a store that did not answer; trying again may help
 ├── PackageError (ValueError)        a model that cannot be packaged, verified or loaded
 ├── LaunchError (RuntimeError)       a Kubernetes object that could not be made to do its work
 │   ├── JobFailedError               a job ended as failed; carries replica, exit code, last lines
 │   └── DeadlineError (TimeoutError) it did not end in time
+├── PeerLostError (RuntimeError)     another rank of the same training went away; all must start anew
+├── SubmissionError (RuntimeError)   Kubeflow Pipelines could not be reached, or refused; carries its status
 ├── NotPromotedError                 the promotion gate said no; carries the reasons
 └── LaptopError (RuntimeError)       `seaway up` cannot start or cannot be reached
 
@@ -68,6 +71,10 @@ class PlanError(InputError):
     """A feature plan that does not fit the contract."""
 
 
+class UnreachableError(InputError):
+    """A store that did not answer; unlike other inputs that do not hold, trying again may help."""
+
+
 class PackageError(SeawayError, ValueError):
     """A model that cannot be packaged, verified or loaded."""
 
@@ -88,6 +95,19 @@ class JobFailedError(LaunchError):
 
 class DeadlineError(LaunchError, TimeoutError):
     """Something did not end within its deadline."""
+
+
+class PeerLostError(SeawayError, RuntimeError):
+    """Another rank of the same training went away; all must start anew."""
+
+
+class SubmissionError(SeawayError, RuntimeError):
+    """Kubeflow Pipelines could not be reached, or refused."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        self.status = status
+        """HTTP status that the answer means; 0 if there was none."""
+        super().__init__(message)
 
 
 class NotPromotedError(SeawayError):

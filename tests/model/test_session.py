@@ -88,3 +88,12 @@ def test_threads_do_not_change_the_answer() -> None:
     x = np.ones(1, np.float32)
     answers = [open_session(outer_sum(50).SerializeToString(), threads=n).run(None, {"x": x})[0] for n in (1, 2)]
     assert answers[0] == answers[1] == 1
+
+
+def test_nothing_about_a_session_is_kept_or_sent(tmp_path: Path) -> None:
+    """onnxruntime's telemetry keeps a database in the user's cache as soon as there is a session."""
+    (tmp_path / "model.onnx").write_bytes(outer_sum(2).SerializeToString())
+    code = "from seaway.model.session import open_session; open_session(open('model.onnx', 'rb').read())"
+    env = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True, timeout=120)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["model.onnx"]

@@ -34,6 +34,7 @@ class Result:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SEAWAY_RUN_DIR", str(tmp_path))
     monkeypatch.setenv("SEAWAY_RUN_ID", "run-1")
+    monkeypatch.setenv("TRACEPARENT", "")  # a step sets its own
     before = logging.getLogger().handlers[:]
     yield tmp_path
     for handler in logging.getLogger().handlers:

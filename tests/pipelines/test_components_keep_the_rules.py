@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPONENTS = sorted(ROOT.glob("components/*/component.py"))
 PIPELINES = sorted(ROOT.glob("pipelines/*/pipeline.py"))
-SIDE_EFFECTS = {"train", "evaluate", "promote", "smoke-test"}
+SIDE_EFFECTS = {"train", "evaluate", "promote", "smoke-test", "deploy-graph"}
 """Tasks that create, change or look at something outside of their inputs: a cached answer would be a wrong one."""
 
 by_folder = pytest.mark.parametrize("path", COMPONENTS, ids=lambda p: p.parent.name)

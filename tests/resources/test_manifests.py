@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from seaway.resources import names
 from seaway.resources.inference_service import inference_service
-from seaway.resources.job import env_list, job
+from seaway.resources.job import job
 from seaway.resources.merge import merge
+from seaway.resources.pod import env_list
 
 CRDS = Path(__file__).parents[3] / "shared" / "crds" / "check.py"
 JSON = st.recursive(

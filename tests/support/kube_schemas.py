@@ -54,7 +54,11 @@ def field_trees() -> dict[str, dict[str, str]]:
 
 def text() -> str:
     """The file, one type a line."""
-    trees = field_trees()
+    return dumped(field_trees())
+
+
+def dumped(trees: dict[str, dict[str, str]]) -> str:
+    """Field trees as JSON, one type a line."""
     lines = [f" {json.dumps(name)}: {json.dumps(fields)}" for name, fields in trees.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

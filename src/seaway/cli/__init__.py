@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "run",
     "runs": "runs",
     "logs": "logs",
+    "trace": "trace",
     "cancel": "cancel",
     "predict": "predict",
     "up": "laptop",
@@ -23,6 +24,7 @@ COMMANDS = {
     "status": "laptop",
     "kubeconfig": "laptop",
     "example": "example",
+    "submit": "submit",
     "compile": "compile",
     "doctor": "doctor",
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tempfile
-import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import click
+
+from seaway.submission.source import compiled
 
 
 @click.command("compile")
@@ -46,14 +46,3 @@ def sources(root: Path) -> list[tuple[Path, Any]]:
             function = getattr(importlib.import_module(f"seaway.{plural}.{name}.{kind}"), name)
             found.append((Path(plural) / name / f"{kind}.yaml", function))
     return found
-
-
-def compiled(function: Any) -> str:
-    """The YAML of a component or pipeline."""
-    from kfp import compiler
-
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "compiled.yaml"
-        compiler.Compiler().compile(function, str(path))
-        return path.read_text(encoding="utf-8")

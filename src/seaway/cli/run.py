@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from seaway.local import daemon
 from seaway.local.home import paths
 from seaway.local.kfp import runs
 from seaway.local.kfp.spec import PipelineSpec
+from seaway.submission import source as sources
 
-FLIGHTS = {"target": "late", "exclude": ["delay_minutes"], "name": "flights-late"}
-"""What `seaway run` asks of the flights when no data is named."""
+FLIGHTS: Mapping[str, Mapping[str, Any]] = {
+    "train-and-serve": {"target": "late", "exclude": ["delay_minutes"], "name": "flights-late"},
+    "chained-delay": {},  # its own defaults are the flights'
+}
+"""What a pipeline asks of the flights when no data is named."""
 
 GONE = "its process ended without a word: it was killed, by hand or for lack of memory; run it again"
 """What is known of a step that is interrupted."""
@@ -36,7 +40,7 @@ GONE = "its process ended without a word: it was killed, by hand or for lack of 
 @click.option("--param", "-p", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the pipeline.")
 @click.option("--quiet", is_flag=True, help="No progress, no question and answer.")
 def run_command(pipeline: str, data: str, params: tuple[str, ...], quiet: bool) -> None:
-    """Run PIPELINE, a name such as train_and_serve or the path of a compiled YAML."""
+    """Run PIPELINE, a name such as train_and_serve, a compiled YAML, or file.py[:function]."""
     source = find_pipeline(pipeline)
     spec = PipelineSpec.read(source)
     given = dict(p.partition("=")[::2] for p in params)
@@ -45,10 +49,10 @@ def run_command(pipeline: str, data: str, params: tuple[str, ...], quiet: bool) 
     if data:
         given["data"] = data
     values = spec.values(given)
-    if "data" in spec.parameters and "data" not in values and {"target", "name"} <= spec.parameters.keys():
+    if "data" not in values and (example := FLIGHTS.get(spec.name)) is not None:
         from seaway.cli.example import flights_file
 
-        values = {**FLIGHTS, **values, "data": str(flights_file())}
+        values = {**example, **values, "data": str(flights_file())}
     spec.check(values)
     laptop = daemon.status()
     if laptop is None:
@@ -68,21 +72,12 @@ def run_command(pipeline: str, data: str, params: tuple[str, ...], quiet: bool) 
 
 
 def find_pipeline(name: str) -> Path:
-    """The compiled YAML of a pipeline's name or path.
+    """The compiled YAML of a pipeline's name or path; a Python file is compiled to the laptop's home.
 
     Raises:
         InputError: there is none.
     """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise InputError(f"{name}: must be a compiled pipeline, there is no such file")
-        return path.resolve()
-    root = Path(str(resources.files("seaway"))) / "pipelines"
-    known = sorted(p.parent.name for p in root.glob("*/pipeline.yaml"))
-    if name.replace("-", "_") not in known:
-        raise InputError(f"pipeline must be one of {known} or the path of a YAML, found {name!r}")
-    return (root / name.replace("-", "_") / "pipeline.yaml").resolve()
+    return sources.find(name, paths().root / "compiled")
 
 
 def follow(run: runs.Run, spec: PipelineSpec, *, kubeconfig: Path, quiet: bool) -> str:
@@ -109,7 +104,9 @@ def follow(run: runs.Run, spec: PipelineSpec, *, kubeconfig: Path, quiet: bool) 
             start_new_session=True,
         )
     run.update(runner_pid=runner.pid, runner_started=runs.started(runner.pid))
-    shown = view([] if quiet else spec.steps, terminal=sys.stdout.isatty() and not quiet)
+    # a notebook's `!seaway run` looks like a terminal, but nothing can be drawn over there
+    terminal = sys.stdout.isatty() and "JPY_PARENT_PID" not in os.environ and not quiet
+    shown = view([] if quiet else spec.steps, terminal=terminal)
     state = "cancelled"
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -46,6 +46,8 @@ class IngestResult:
     """SHA-256 of the file's bytes; for a folder, of the lines that sha256sum would print for its files."""
     classes: tuple[Value, ...] | None
     warnings: tuple[str, ...]
+    scheduled_time: str = ""
+    """As given: when a recurring run was due."""
 
 
 def ingest(
@@ -66,6 +68,7 @@ def ingest(
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    scheduled_time: str = "",
 ) -> IngestResult:
     """Read a table, infer or check its contract, profile it and split it.
 
@@ -86,6 +89,7 @@ def ingest(
         test_fraction: share of the rows with a target.
         validation_fraction: share of the rows with a target.
         seed: of the random split.
+        scheduled_time: of a recurring run, for the report.
 
     Raises:
         DataError: the table cannot be read or used.
@@ -138,7 +142,14 @@ def ingest(
     write_bytes(profile_out, (json.dumps(described, ensure_ascii=False, allow_nan=False, default=str) + "\n").encode())
     how = f"by time: {parts.boundaries}" if split == "time" else f"at random, seed {seed}"
     page = pages.accepted(
-        contract=signature, profile=described, warnings=warnings, sizes=parts.sizes, rows=rows, source=data, how=how
+        contract=signature,
+        profile=described,
+        warnings=warnings,
+        sizes=parts.sizes,
+        rows=rows,
+        source=data,
+        how=how,
+        scheduled_time=scheduled_time,
     )
     write_bytes(report, page.encode())
     return IngestResult(
@@ -151,6 +162,7 @@ def ingest(
         dataset_digest=digest,
         classes=signature.target.classes,
         warnings=tuple(warnings),
+        scheduled_time=scheduled_time,
     )
 
 

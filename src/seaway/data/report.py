@@ -28,6 +28,7 @@ def accepted(
     rows: int,
     source: str,
     how: str,
+    scheduled_time: str = "",
 ) -> str:
     """The page about a table that keeps its contract.
 
@@ -39,6 +40,7 @@ def accepted(
         rows: rows of the table, also those without a target.
         source: the table's URI.
         how: how it was split, in words.
+        scheduled_time: when the recurring run was due; empty for none.
     """
     goal = contract.target
     head = facts(
@@ -48,6 +50,7 @@ def accepted(
             ("columns", len(contract.columns)),
             ("target", goal.name),
             ("task", goal.task),
+            *([("scheduled for", scheduled_time)] if scheduled_time else []),
         ]
     )
     sections = [Section(title="Table", html=head)]

@@ -113,7 +113,8 @@ class Linear:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         if self._classes is None:
-            return Ridge(alpha=1.0).fit(rows, target)
+            # a thousandth of the features' variance: one-hot columns add up to one, and float32 cannot tell by how much
+            return Ridge(alpha=max(1.0, 1e-3 * len(rows))).fit(rows, target)
         if len(self._present) < 2:
             self.notes.append("the training target holds one class: the linear baseline answers it always")
             return None

@@ -6,12 +6,13 @@ refuse what other controllers write and know no custom kinds.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from seaway.errors import LaunchError
 
@@ -19,15 +20,30 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 PLURALS = {
     ("v1", "Pod"): "pods",
     ("v1", "ConfigMap"): "configmaps",
+    ("v1", "Event"): "events",
     ("batch/v1", "Job"): "jobs",
+    ("kubeflow.org/v1", "PyTorchJob"): "pytorchjobs",
     ("serving.kserve.io/v1beta1", "InferenceService"): "inferenceservices",
+    ("serving.kserve.io/v1alpha1", "InferenceGraph"): "inferencegraphs",
+    ("apps/v1", "Deployment"): "deployments",
     ("argoproj.io/v1alpha1", "Workflow"): "workflows",
 }
 """Every kind that the launchers name, with its path segment: the RBAC rules must cover these."""
+
+_INSTALLED_BY = {
+    "PyTorchJob": "the Kubeflow training operator",
+    "InferenceService": "KServe",
+    "InferenceGraph": "KServe",
+}
+"""Who brings a kind that Kubernetes itself does not have."""
+
+TRANSIENT = (0, 410, 429, 500, 502, 503, 504)
+"""Statuses after which the same request may well succeed; 0 is no answer at all."""
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -39,6 +55,23 @@ class ApiError(LaunchError):
         self.status = status
         self.reason = reason
         super().__init__(message)
+
+
+class Stream(Generic[T]):
+    """What an answer brings as it goes on. One thread reads; any other may end its waiting by `close`."""
+
+    def __init__(self, response: Any, items: Iterator[T]) -> None:
+        self._response = response
+        self._items = items
+
+    def __iter__(self) -> Iterator[T]:
+        # a reader that leaves early drops the iterator, which then closes the connection
+        return self._items
+
+    def close(self) -> None:
+        """Let the reader find the stream at its end; it closes the connection itself, in its own thread."""
+        with contextlib.suppress(ValueError, RuntimeError, OSError):  # it is at its end already
+            self._response.shutdown()
 
 
 class Api:
@@ -91,9 +124,10 @@ class Api:
                 return None
             raise
 
-    def list(self, kind: tuple[str, str], *, labels: str = "") -> list[Object]:
-        """The objects that a label selector matches."""
-        found = self._object("GET", self._path(kind), query={"labelSelector": labels} if labels else {})
+    def list(self, kind: tuple[str, str], *, labels: str = "", fields: str = "") -> list[Object]:
+        """The objects that a label selector and a field selector match."""
+        query = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+        found = self._object("GET", self._path(kind), query=query)
         items: list[Object] = found.get("items", [])
         return items
 
@@ -107,15 +141,22 @@ class Api:
         query = {"fieldManager": "seaway", "force": "true", "fieldValidation": "Strict"}
         return self._object("PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml")
 
-    def delete(self, kind: tuple[str, str], name: str) -> None:
-        """Delete an object and what it owns; nothing happens if it is not there."""
+    def delete(self, kind: tuple[str, str], name: str, *, foreground: bool = False) -> None:
+        """Delete an object and what it owns; nothing happens if it is not there.
+
+        Args:
+            kind: of the object.
+            name: of the object.
+            foreground: whether the object stays, with a deletionTimestamp, until all that it owns is gone.
+        """
+        policy = "Foreground" if foreground else "Background"
         try:
-            self._object("DELETE", self._path(kind, name), query={"propagationPolicy": "Background"})
+            self._object("DELETE", self._path(kind, name), query={"propagationPolicy": policy})
         except ApiError as e:
             if e.status != 404:
                 raise
 
-    def watch(self, kind: tuple[str, str], name: str, *, since: str, timeout_s: int = 30) -> Iterator[Object]:
+    def watch(self, kind: tuple[str, str], name: str, *, since: str, timeout_s: int = 30) -> Stream[Object]:
         """Changes of one object after resourceVersion ``since``; ends after ``timeout_s`` or when the server closes."""
         query = {
             "watch": "true",
@@ -124,27 +165,28 @@ class Api:
             "timeoutSeconds": str(timeout_s),
         }
         response = self._call("GET", self._path(kind), query=query, stream=True, timeout_s=timeout_s + 15)
-        try:
-            for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise ApiError(status.get("message", "watch failed"), status=int(status.get("code", 500)))
-                if event["type"] == "DELETED":
-                    yield {**event["object"], "_deleted": True}
-                elif event["type"] != "BOOKMARK":
-                    yield event["object"]
-        finally:
-            response.release_conn()
+        return Stream(response, _changes(response))
 
-    def pod_log(self, pod: str, *, container: str = "", follow: bool = True) -> Iterator[str]:
-        """Lines of a pod's log, as they come."""
+    def pod_log(
+        self, pod: str, *, container: str = "", follow: bool = True, since: str = "", previous: bool = False
+    ) -> Stream[str]:
+        """Lines of a pod's log, as they come.
+
+        Args:
+            pod: its name.
+            container: by default the pod's only one.
+            follow: whether to go on until the container ends.
+            since: only what was written since then (RFC 3339).
+            previous: of the container before its last restart.
+        """
         query = {"follow": "true" if follow else "false"} | ({"container": container} if container else {})
-        response = self._call("GET", self._path(("v1", "Pod"), pod) + "/log", query=query, stream=True)
-        try:
-            yield from _lines(response)
-        finally:
-            response.release_conn()
+        query |= ({"sinceTime": since} if since else {}) | ({"previous": "true"} if previous else {})
+        # a replica may be silent for hours
+        timeout_s = None if follow else 30
+        response = self._call(
+            "GET", self._path(("v1", "Pod"), pod) + "/log", query=query, stream=True, timeout_s=timeout_s
+        )
+        return Stream(response, _lines(response))
 
     def _path(self, kind: tuple[str, str], name: str = "") -> str:
         version, _ = kind
@@ -183,7 +225,7 @@ class Api:
                 _request_timeout=None if stream and timeout_s is None else timeout_s,
             )
         except ApiException as e:
-            raise _in_words(e, method, path, self.namespace) from e
+            raise _in_words(e, method, path, self.namespace, body) from e
         except (HTTPError, OSError) as e:
             text = (
                 f"the Kubernetes API at {self.host} must answer, found {type(e).__name__}: is it up (`seaway status`)?"
@@ -206,8 +248,21 @@ def _kind(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return manifest["apiVersion"], manifest["kind"]
 
 
+def _changes(response: Any) -> Iterator[Object]:
+    """The objects of a watch's events; a deleted one has the key ``_deleted``."""
+    for line in _lines(response):
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            status = event["object"]
+            raise ApiError(status.get("message", "watch failed"), status=int(status.get("code", 500)))
+        if event["type"] == "DELETED":
+            yield {**event["object"], "_deleted": True}
+        elif event["type"] != "BOOKMARK":
+            yield event["object"]
+
+
 def _lines(response: Any) -> Iterator[str]:
-    """Whole lines of a streamed answer, each as soon as it is there."""
+    """Whole lines of a streamed answer, each as soon as it is there; closes it at the end."""
     from urllib3.exceptions import HTTPError
 
     left = b""
@@ -215,25 +270,32 @@ def _lines(response: Any) -> Iterator[str]:
         for chunk in response.stream(amt=None, decode_content=True):
             *whole, left = (left + chunk).split(b"\n")
             yield from (line.decode("utf-8", "replace") for line in whole)
-    except (HTTPError, OSError) as e:
+    except (HTTPError, OSError, ValueError) as e:  # ValueError: closed by another thread
         raise ApiError(f"the Kubernetes API closed a stream: {type(e).__name__}", status=0) from e
+    finally:
+        # a half read answer must never go back to the pool: the next request would read the rest of it
+        response.close()
     if left:
         yield left.decode("utf-8", "replace")
 
 
-def _in_words(error: Any, method: str, path: str, namespace: str) -> ApiError:
+def _in_words(error: Any, method: str, path: str, namespace: str, body: Any) -> ApiError:
     try:
         status = json.loads(error.body or "{}")
     except ValueError:
         status = {}
     message = status.get("message") or str(error.reason or error)
-    status_code, reason = int(error.status or 0), str(status.get("reason", ""))
-    if status_code == 403 and "quota" not in message:
+    code, reason, kind = int(error.status or 0), str(status.get("reason", "")), str((body or {}).get("kind", ""))
+    if "denied the request" in message:  # an admission webhook's refusal is a 403 as well
+        message = f"{message}. The manifest must hold what the webhook asks: change the parameters, or patch"
+    elif code == 403 and "quota" in message:
+        message = f"{message}. The namespace {namespace!r} has no room: ask for less cpu or memory, or raise the quota"
+    elif code == 403:
         message = (
             f"{message}. The service account must be allowed to {method} {path}: bind it to the Role in manifests/base"
         )
-    elif status_code == 403:
-        message = f"{message}. The namespace {namespace!r} has no room: ask for less cpu or memory, or raise the quota"
-    elif status_code == 404 and method == "POST":
+    elif code == 404 and method == "POST" and kind in _INSTALLED_BY and "namespaces" not in message:
+        message = f"{message}. {kind} must be a kind that the cluster knows: {_INSTALLED_BY[kind]} must be installed"
+    elif code == 404 and method == "POST":
         message = f"{message}. The namespace and the kind must exist: {path}"
-    return ApiError(f"{method} {path}: {message}", status=status_code, reason=reason)
+    return ApiError(f"{method} {path}: {message}", status=code, reason=reason)

@@ -5,10 +5,10 @@ On a cluster KFP terminates the run, and ownership does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 
-from seaway.launch.api import Api, Object
-from seaway.launch.job import JOB, ended
+from seaway.launch.api import Api, ApiError, Object
+from seaway.launch.jobkinds import KINDS, ended
 from seaway.resources import names
 
 
@@ -17,9 +17,8 @@ def cancel(run_id: str, *, namespace: str = "", unfinished_only: bool = False) -
 
     InferenceServices belong to no run and stay.
     """
-    api = Api.connect(namespace)
-    found = api.list(JOB, labels=f"{names.RUN_LABEL}={names.label_value(run_id)}")
-    return _delete(api, [j for j in found if not (unfinished_only and ended(j))])
+    selector = f"{names.RUN_LABEL}={names.label_value(run_id)}"
+    return _delete(Api.connect(namespace), selector, lambda job: True, unfinished_only=unfinished_only)
 
 
 def cancel_left(over: Collection[str], *, namespace: str = "") -> list[str]:
@@ -30,13 +29,25 @@ def cancel_left(over: Collection[str], *, namespace: str = "") -> list[str]:
         namespace: of the jobs; by default the context's.
     """
     labels = {names.label_value(run_id) for run_id in over}
-    api = Api.connect(namespace)
-    found = api.list(JOB, labels=names.RUN_LABEL)
-    return _delete(api, [j for j in found if j["metadata"]["labels"][names.RUN_LABEL] in labels and not ended(j)])
+    return _delete(
+        Api.connect(namespace),
+        names.RUN_LABEL,
+        lambda job: job["metadata"]["labels"][names.RUN_LABEL] in labels,
+        unfinished_only=True,
+    )
 
 
-def _delete(api: Api, jobs: Sequence[Object]) -> list[str]:
-    deleted = [j["metadata"]["name"] for j in jobs]
-    for name in deleted:
-        api.delete(JOB, name)
+def _delete(api: Api, selector: str, wanted: Callable[[Object], bool], *, unfinished_only: bool) -> list[str]:
+    deleted = []
+    for kind, row in KINDS.items():
+        try:
+            found = api.list(kind, labels=selector)
+        except ApiError as e:
+            if e.status == 404:  # the kind is not installed here, so there are none
+                continue
+            raise
+        for job in found:
+            if wanted(job) and not (unfinished_only and ended(job, row)):
+                api.delete(kind, job["metadata"]["name"])
+                deleted.append(job["metadata"]["name"])
     return deleted

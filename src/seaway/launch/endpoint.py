@@ -35,8 +35,8 @@ def metadata(url: str, model: str, *, timeout_s: float = 30.0) -> dict[str, Any]
 def call(url: str, *, body: Mapping[str, Any] | None = None, timeout_s: float) -> tuple[dict[str, Any], dict[str, str]]:
     """One JSON request."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if run := trace.run_id():
-        headers["traceparent"] = trace.traceparent(run, "request")
+    if parent := trace.outgoing():
+        headers["traceparent"] = parent
     data = None if body is None else json.dumps(body, allow_nan=False).encode()
     if not url.startswith(("http://", "https://")):
         raise LaunchError(f"an endpoint's URL must be http or https, found {url!r}: is the service ready?")

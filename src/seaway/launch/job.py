@@ -1,28 +1,43 @@
-"""Run a batch/v1 Job to its end: create or attach, stream the logs, wait, and say how it ended.
+"""Run a job to its end, whatever its kind: create or attach, stream the logs, wait, and say how it ended.
 
-In: a manifest. Out: the finished Job, or a JobFailedError with the first failed replica, its exit code and last lines.
+In: a manifest. Out: the finished job, or an error with the first failed replica, its exit code and last lines.
+
+A batch/v1 Job replaces failed pods itself. Of a PyTorchJob the replicas depend on one another: when one is lost, the
+step deletes the job with all its replicas and makes it anew, and they resume from their checkpoint together. The
+deadline and the number of restarts are kept here, whatever the controller does.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from seaway.errors import DeadlineError, JobFailedError, LaunchError
 from seaway.launch import sigterm
-from seaway.launch.api import Api, ApiError, Object
+from seaway.launch.api import TRANSIENT, Api, ApiError, Object
+from seaway.launch.attempt import Attempt, Limits, Patience, pods_of
 from seaway.launch.identity import Identity, run_is_ending
+from seaway.launch.jobkinds import JOB, JobKind, condition, kind_of
 from seaway.launch.logstream import LogStream
-from seaway.observe import logs
+from seaway.launch.replicas import active, epoch, failures
+from seaway.launch.sigterm import Inbox
+from seaway.observe import logs, spans
 from seaway.resources import names
+from seaway.training.spec import EXIT_INPUT
 
-JOB = ("batch/v1", "Job")
-OUTAGE_S = 120.0
-"""For so long the API server may be away before a step gives up."""
+__all__ = ["JOB", "condition", "create_or_attach", "named", "run_job"]
 
+ATTEMPT, BEGAN = "seaway.dev/attempt", "seaway.dev/began"
+"""Annotations of a job that was made anew: which attempt it is, and when the first began."""
+CREATE_S = 30.0
+"""For so long a creation is tried that the API server does not answer."""
+CLEAN_S = 15.0
+"""For so long the controller of a failed job may take to end the replicas that still run."""
+
+T = TypeVar("T")
+_Inbox = Inbox[Object | ApiError]
 _log = logging.getLogger("seaway.launch")
 
 
@@ -37,147 +52,218 @@ def named(manifest: Mapping[str, Any], *, prefix: str, identity: Identity) -> Ob
     return {**manifest, "metadata": {**metadata, "name": name}}
 
 
-def create_or_attach(api: Api, manifest: Object) -> Object:
-    """Create the object, or take the one that an earlier try of this very step made.
+def create_or_attach(
+    api: Api, manifest: Object, *, inbox: _Inbox | None = None, patience: Patience | None = None
+) -> Object:
+    """Create the job, or take the one that an earlier try of this very step made; a failed one is made anew.
+
+    Whoever retries a step means a new try, so the new job may be restarted as often as the first.
 
     Raises:
         LaunchError: the name is taken by another object, or the API refuses.
     """
-    kind = (manifest["apiVersion"], manifest["kind"])
-    name = manifest["metadata"]["name"]
-    try:
-        made = api.create(manifest)
-        logs.info(_log, f"{manifest['kind']} {name} created", namespace=api.namespace)
-        return made
-    except ApiError as e:
-        if e.status != 409:
-            raise
-    found = api.get(kind, name)
-    if found is None:  # it went between the two calls
-        return api.create(manifest)
-    mine = manifest["metadata"]["annotations"][names.DIGEST_ANNOTATION]
-    theirs = found["metadata"].get("annotations", {}).get(names.DIGEST_ANNOTATION)
-    if theirs != mine:
-        raise LaunchError(
-            f"{manifest['kind']} {name} must be this step's own, found one made from another manifest "
-            f"(digest {theirs!r}, not {mine!r}): delete it, or change the step's name"
-        )
-    logs.info(_log, f"{manifest['kind']} {name} was there already: attached to it", namespace=api.namespace)
-    return found
+    row, name, inbox = kind_of(manifest), manifest["metadata"]["name"], inbox or Inbox()
+    what = f"{row.kind[1]} {name}"
+    while True:
+        try:
+            made = _patiently(inbox, lambda: api.create(manifest), within_s=CREATE_S)
+            logs.info(_log, f"{what} created", namespace=api.namespace)
+            return made
+        except ApiError as e:
+            if e.status != 409:
+                raise
+        found = _patiently(inbox, lambda: api.get(row.kind, name))
+        if found is None:  # it went between the two calls
+            continue
+        mine = manifest["metadata"]["annotations"][names.DIGEST_ANNOTATION]
+        theirs = found["metadata"].get("annotations", {}).get(names.DIGEST_ANNOTATION)
+        if theirs != mine:
+            raise LaunchError(
+                f"{what} must be this step's own, found one made from another manifest "
+                f"(digest {theirs!r}, not {mine!r}): delete it, or change the step's name"
+            )
+        if found["metadata"].get("deletionTimestamp"):
+            logs.info(_log, f"{what} of an earlier try is being deleted: waiting until it is gone")
+        elif condition(found, row.failed) and not _led(row, _patiently(inbox, lambda: pods_of(api, row, name))):
+            logs.info(_log, f"{what} of an earlier try has failed: it is made anew")
+        else:
+            logs.info(_log, f"{what} was there already: attached to it", namespace=api.namespace)
+            return found
+        remove(api, row, name, inbox=inbox, within_s=(patience or Patience()).gone_s)
 
 
-def run_job(api: Api, manifest: Object, *, identity: Identity, deadline_s: float | None = None) -> Object:
-    """Run a named Job to its end.
+def run_job(
+    api: Api,
+    manifest: Object,
+    *,
+    identity: Identity,
+    deadline_s: float | None = None,
+    restarts: int = 0,
+    hopeless: Collection[int] = (EXIT_INPUT,),
+    patience: Patience | None = None,
+) -> Object:
+    """Run a named job to its end.
 
     Args:
         api: where.
-        manifest: from `named`.
+        manifest: from `named`, of one of the kinds in `jobkinds.KINDS`.
         identity: of this step.
         deadline_s: seconds from the job's creation; enforced here too, whatever the controller does.
+        restarts: how often the job may begin anew after a replica was lost, if it is of a kind whose controller does
+            not count that itself.
+        hopeless: exit codes of a replica after which no restart helps.
+        patience: how long to wait for what may come right by itself.
 
     Raises:
-        JobFailedError: it failed.
+        JobFailedError: it failed; nothing of it runs any more.
         DeadlineError: it did not end in time; it has been deleted.
-        LaunchError: the API refused, was away for too long, or the job was deleted by someone.
+        LaunchError: the API refused, the replicas cannot start, or the job was deleted by someone; it is gone. If the
+            API was away for too long the job is left for the step's retry.
     """
-    name = manifest["metadata"]["name"]
-    with sigterm.raised():
+    row, name, patience = kind_of(manifest), manifest["metadata"]["name"], patience or Patience()
+    what, inbox = f"{row.kind[1]} {name}", _Inbox()
+    limits = Limits(deadline_s=deadline_s, restarts=restarts, hopeless=hopeless, patience=patience)
+    with spans.span(f"job {name}", job=name, replicas=row.count(manifest)), sigterm.noted(inbox):
         try:
-            job = create_or_attach(api, manifest)
-            stream = LogStream(lambda: Api.connect(api.namespace), f"batch.kubernetes.io/job-name={name}")
+            job = create_or_attach(api, manifest, inbox=inbox, patience=patience)
             try:
-                job = _wait(api, job, stream, deadline_s)
-                stream.look(api)
-                stream.drain()
-            finally:
-                stream.close()
+                return _to_its_end(api, row, manifest, job, inbox, limits)
+            except JobFailedError:
+                raise  # it stays to be looked at
+            except LaunchError as e:
+                if isinstance(e, ApiError) and e.status in TRANSIENT:
+                    _log.warning(f"{what} is left as it is: the step's retry attaches to it")
+                else:
+                    _drop(api, row, name)
+                raise
         except sigterm.TerminatedError:
             if run_is_ending(api, identity):
-                api.delete(JOB, name)
+                _drop(api, row, name)
             else:
-                _log.warning(f"this step was told to end; Job {name} is left for its retry")
+                _log.warning(f"this step was told to end; {what} is left for its retry")
             raise
-        except DeadlineError:
-            api.delete(JOB, name)
-            raise
-    if condition(job, "Failed"):
-        raise _failure(api, job, stream)
-    return job
 
 
-def condition(resource: Object, kind: str) -> Object | None:
-    """The condition of that type if it is True."""
-    found: list[Object] = resource.get("status", {}).get("conditions") or []
-    return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
+def remove(api: Api, row: JobKind, name: str, *, inbox: _Inbox, within_s: float) -> None:
+    """Delete a job and wait until it and its replicas are gone, so that their names are free.
 
-
-def ended(job: Object) -> bool:
-    """Whether a Job has come to its end, well or not."""
-    return bool(condition(job, "Complete") or condition(job, "Failed"))
-
-
-def _wait(api: Api, job: Object, stream: LogStream, deadline_s: float | None) -> Object:
-    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-    ends = _epoch(job["metadata"]["creationTimestamp"]) + deadline_s if deadline_s else None
-    answered, delay_s = time.monotonic(), 0.1
+    Raises:
+        DeadlineError: they are still there.
+    """
+    ends, delay_s = time.monotonic() + within_s, 0.05
+    _patiently(inbox, lambda: api.delete(row.kind, name, foreground=True))
     while True:
-        try:
-            if ended(job):
-                return job
-            stream.look(api)
-            left = 30.0 if ends is None else min(30.0, ends - time.time())
-            if left <= 0:
-                raise DeadlineError(f"Job {name} must end within {deadline_s:g} s, it still runs: raise the deadline")
-            for changed in api.watch(
-                JOB, name, since=job["metadata"]["resourceVersion"], timeout_s=max(1, round(left))
-            ):
-                job, answered = changed, time.monotonic()
-                if job.get("_deleted") or job["metadata"]["uid"] != uid:
-                    raise LaunchError(f"Job {name} was deleted while this step waited for it: run the step again")
-                if ended(job):
-                    return job
-                stream.look(api)
-            answered, delay_s = time.monotonic(), 0.1
-        except ApiError as e:
-            if e.status not in (0, 410, 429, 500, 502, 503, 504):
-                raise
-            if time.monotonic() - answered > OUTAGE_S:
-                raise
-            time.sleep(delay_s)
-            delay_s = min(delay_s * 2, 5.0)
-            job = _again(api, name, job)
+        left = _patiently(inbox, lambda: pods_of(api, row, name))
+        if not left and _patiently(inbox, lambda: api.get(row.kind, name)) is None:
+            return
+        if time.monotonic() > ends:
+            pods = [p["metadata"]["name"] for p in left]
+            raise DeadlineError(
+                f"{row.kind[1]} {name} must be gone within {within_s:g} s of its deletion, found it there with the "
+                f"replicas {pods}: see whether a node is lost or a finalizer holds it, and run the step again"
+            )
+        inbox.wait(delay_s)
+        delay_s = min(delay_s * 2, 2.0)
 
 
-def _again(api: Api, name: str, last: Object) -> Object:
+def _drop(api: Api, row: JobKind, name: str) -> None:
+    """Delete a job on the way out: the error that led here counts, not that of the deletion."""
     try:
-        found = api.get(JOB, name)
-    except ApiError:
-        return last
-    return found if found is not None else {**last, "status": {}}
+        api.delete(row.kind, name)
+    except ApiError as e:
+        _log.error(f"{row.kind[1]} {name} must be deleted by hand, it may still run: {e}")
 
 
-def _failure(api: Api, job: Object, stream: LogStream) -> JobFailedError:
-    name = job["metadata"]["name"]
-    failed = condition(job, "Failed") or {}
-    pods = api.list(("v1", "Pod"), labels=f"batch.kubernetes.io/job-name={name}")
-    finished = [(state.get("finishedAt", ""), pod, state) for pod in pods if (state := _terminated(pod))]
-    _, pod, state = min(finished, key=lambda e: e[0], default=("", {}, {}))
-    replica = pod.get("metadata", {}).get("name", "")
-    code = state.get("exitCode")
-    what = f"Job {name} failed: {failed.get('reason', '')}: {failed.get('message', '')}"
-    if replica:
-        how = f"{state.get('reason', '')}, exit code {code}".lstrip(", ")
-        what += f"; first failed replica {replica} ({how})"
-    return JobFailedError(what, replica=replica, exit_code=code, tail=stream.tail(replica))
+def _to_its_end(api: Api, row: JobKind, manifest: Object, job: Object, inbox: _Inbox, limits: Limits) -> Object:
+    noted = job["metadata"].get("annotations") or {}
+    number, began = int(noted.get(ATTEMPT, 1)), noted.get(BEGAN) or job["metadata"]["creationTimestamp"]
+    ends = epoch(began) + limits.deadline_s if limits.deadline_s else None
+    stream = LogStream(api, container=row.container)
+    try:
+        while True:
+            left = max(0, limits.restarts + 1 - number)
+            attempt = Attempt(api, row, job, inbox=inbox, stream=stream, limits=limits, ends=ends, left=left)
+            job, pods = attempt.wait()
+            stream.drain(pods)
+            if condition(job, row.succeeded):
+                return job
+            if _led(row, pods):
+                _log.warning(f"{row.kind[1]} {job['metadata']['name']} is called failed, but its Master succeeded")
+                return job
+            if _timed_out(row, job):
+                raise DeadlineError(f"{row.kind[1]} {job['metadata']['name']} must end in time: {_said(row, job)}")
+            failure = _failure(row, job, pods, stream, number)
+            if not row.restarted_by_step or not left or failure.exit_code in limits.hopeless:
+                _end_the_rest(api, row, job["metadata"]["name"], inbox)
+                raise failure
+            number += 1
+            _log.warning(f"{str(failure).splitlines()[0]}; attempt {number} of {limits.restarts + 1} begins")
+            remove(api, row, job["metadata"]["name"], inbox=inbox, within_s=limits.patience.gone_s)
+            inbox.clear()  # what was told of the job that is gone
+            job = create_or_attach(api, _again(manifest, number, began), inbox=inbox, patience=limits.patience)
+    finally:
+        stream.close()
 
 
-def _terminated(pod: Object) -> Object:
-    for status in pod.get("status", {}).get("containerStatuses") or []:
-        found: Object = status.get("state", {}).get("terminated") or {}
-        if found.get("exitCode"):
-            return found
-    return {}
+def _again(manifest: Object, number: int, began: str) -> Object:
+    """The manifest of another attempt; the name and the digest stay."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata["annotations"], ATTEMPT: str(number), BEGAN: began}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _epoch(stamp: str) -> float:
-    return dt.datetime.fromisoformat(stamp).timestamp()
+def _led(row: JobKind, pods: Sequence[Object]) -> bool:
+    """Whether the replica succeeded whose success is the job's.
+
+    The operator looks at replicas in no certain order: it may see a peer that failed afterwards first.
+    """
+    return any(row.leads(p) and p.get("status", {}).get("phase") == "Succeeded" for p in pods)
+
+
+def _end_the_rest(api: Api, row: JobKind, name: str, inbox: _Inbox) -> None:
+    """See that nothing of a failed job runs on; a controller that leaves replicas running loses the job."""
+    ends = time.monotonic() + CLEAN_S
+    while left := active(_patiently(inbox, lambda: pods_of(api, row, name))):
+        if time.monotonic() > ends:
+            _log.warning(f"{row.kind[1]} {name} is deleted: {left} ran on after it had failed")
+            api.delete(row.kind, name)
+            return
+        inbox.wait(0.2)
+
+
+def _failure(row: JobKind, job: Object, pods: Sequence[Object], stream: LogStream, number: int) -> JobFailedError:
+    what = f"{row.kind[1]} {job['metadata']['name']} failed" + (f" in its attempt {number}" if number > 1 else "")
+    what += f": {_said(row, job)}"
+    first = next(iter(failures(pods)), None)
+    if first is None:
+        return JobFailedError(what)
+    tail = stream.tail(first.uid)
+    return JobFailedError(
+        f"{what}; first failed replica {first}", replica=first.replica, exit_code=first.exit_code, tail=tail
+    )
+
+
+def _said(row: JobKind, job: Object) -> str:
+    """What the controller says of a failed job."""
+    failed = condition(job, row.failed) or {}
+    return f"{failed.get('reason', '')}: {failed.get('message', '')}"
+
+
+def _timed_out(row: JobKind, job: Object) -> bool:
+    """Whether the controller ended a job for its deadline: neither has a reason of its own for every version."""
+    said = _said(row, job)
+    return "DeadlineExceeded" in said or "specified deadline" in said
+
+
+def _patiently(inbox: _Inbox, ask: Callable[[], T], *, within_s: float = 120.0) -> T:
+    """What ``ask`` gives, asked again while the API server is away or overrun."""
+    ends, delay_s = time.monotonic() + within_s, 0.1
+    while True:
+        inbox.check()
+        try:
+            return ask()
+        except ApiError as e:
+            if e.status not in TRANSIENT or time.monotonic() > ends:
+                raise
+        inbox.wait(delay_s)
+        delay_s = min(delay_s * 2, 5.0)

@@ -23,6 +23,7 @@ from seaway.promotion.gate import Decision, decide
 from seaway.resources import names
 from seaway.resources.inference_service import inference_service
 from seaway.resources.merge import merge
+from seaway.storage import s3
 
 _log = logging.getLogger("seaway.launch")
 
@@ -139,9 +140,10 @@ def manifest(
     patch: Mapping[str, Any],
 ) -> Object:
     """The InferenceService; exactly this is applied. It is owned by no run: it outlives the one that made it."""
+    settings = Settings.from_env()
     built = inference_service(
         name=name,
-        storage_uri="s3://" + model.removeprefix("minio://") if model.startswith("minio://") else model,
+        storage_uri=s3.canonical(model),  # KServe knows no minio://
         labels=dict(names.MANAGED_BY),
         annotations={
             VERSION_ANNOTATION: str(info["version"]),
@@ -152,7 +154,8 @@ def manifest(
         max_replicas=max_replicas,
         cpu=cpu,
         memory=memory,
-        service_account=Settings.from_env().server_service_account,
+        deployment_mode=settings.deployment_mode,
+        service_account=settings.server_service_account,
     )
     merged: Object = merge(built, patch)
     return merged

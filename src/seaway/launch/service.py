@@ -13,6 +13,7 @@ from typing import Any
 from seaway.errors import DeadlineError, LaunchError
 from seaway.launch.api import Api, ApiError, Object
 from seaway.launch.job import condition
+from seaway.launch.settings import Settings
 from seaway.observe import logs
 
 INFERENCE_SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -43,7 +44,8 @@ def view(resource: Object) -> Served:
     """What a launcher needs of an InferenceService."""
     status, metadata = resource.get("status", {}), resource["metadata"]
     # the address inside the cluster is reachable from steps, the external URL may not be
-    url = status.get("address", {}).get("url") or status.get("url") or ""
+    address = status.get("address", {}).get("url") or status.get("url") or ""
+    url = Settings.from_env().reached_at(metadata["name"], metadata.get("namespace", ""), address) if address else ""
     return Served(
         name=metadata["name"],
         url=url,

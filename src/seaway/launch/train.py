@@ -21,8 +21,10 @@ from seaway.model import package
 from seaway.observe import logs, trace
 from seaway.resources import names
 from seaway.resources.images import image
-from seaway.resources.job import env_list, job
+from seaway.resources.job import job
 from seaway.resources.merge import merge
+from seaway.resources.pod import add_env, env_list
+from seaway.resources.pytorchjob import pytorch_job
 from seaway.storage import uri as storage
 from seaway.training.spec import ENV, EXIT_INPUT, TrainSpec
 
@@ -37,11 +39,35 @@ class Framework:
     """Name of the image below images/."""
     module: str
     """Run as ``python -m module`` in every replica."""
+    kind: str
+    """Of the Kubernetes job."""
+    distributed: bool
+    """Whether it trains on several replicas."""
 
 
 FRAMEWORKS: Mapping[str, Framework] = {
-    "sklearn": Framework(image="sklearn", module="seaway.training.sklearn"),  # batch/v1 Job, one pod
+    "sklearn": Framework(image="sklearn", module="seaway.training.sklearn", kind="Job", distributed=False),
+    "pytorch": Framework(image="torch", module="seaway.training.pytorch", kind="PyTorchJob", distributed=True),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a job may use."""
+
+    replicas: int = 1
+    cpu: str = ""
+    """Of a replica."""
+    memory: str = ""
+    """Of a replica."""
+    gpus: int = 0
+    """Of a replica."""
+    framework_version: str = ""
+    """Selects an image; empty for the default one."""
+    retries: int = 1
+    """How often the job survives the loss of a replica."""
+    deadline_s: int = 0
+    """Seconds after which the job fails; 0 for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,44 +90,44 @@ def manifest(
     Raises:
         InputError: there is no such framework.
     """
-    framework = FRAMEWORKS.get(spec.framework)
-    if framework is None:
-        raise InputError(f"framework must be one of {sorted(FRAMEWORKS)}, found {spec.framework!r}")
-    uris = (spec.train, spec.validation_rows, spec.features, spec.output)
-    env = {
-        ENV: spec.to_json(),
-        "SEAWAY_RUN_ID": run_id,
-        "TRACEPARENT": trace.traceparent(run_id, "train"),
-        "PYTHONUNBUFFERED": "1",
+    framework = _framework(spec.framework, resources)
+    uris = (spec.train, spec.validation, spec.validation_rows, spec.features, spec.output)
+    env = {ENV: spec.to_json(), "SEAWAY_RUN_ID": run_id, "PYTHONUNBUFFERED": "1"}
+    common: dict[str, Any] = {
+        "name": "",
+        "image": image(framework.image, framework_version=resources.framework_version),
+        "command": ["python", "-m", framework.module],
+        "env": [*env_list(env), *settings.job_env(uris)],
+        "labels": names.run_labels(run_id, "train"),
+        "annotations": {"seaway.dev/trace-id": trace.trace_id(run_id)},
+        "cpu": resources.cpu,
+        "memory": resources.memory,
+        "active_deadline_seconds": resources.deadline_s or None,
+        "service_account": settings.job_service_account,
     }
-    built = job(
-        name="",
-        image=image(framework.image),
-        command=["python", "-m", framework.module],
-        env=[*env_list(env), *settings.job_env(uris)],
-        labels=names.run_labels(run_id, "train"),
-        annotations={"seaway.dev/trace-id": trace.trace_id(run_id)},
-        cpu=resources.cpu,
-        memory=resources.memory,
-        backoff_limit=resources.retries,
-        active_deadline_seconds=resources.deadline_s or None,
-        service_account=settings.job_service_account,
-        hopeless_exit_codes=(EXIT_INPUT,),
-    )
+    built: Mapping[str, Any]
+    if framework.kind == "PyTorchJob":
+        built = pytorch_job(**common, replicas=resources.replicas, gpus=resources.gpus)
+    else:
+        built = job(**common, backoff_limit=resources.retries, hopeless_exit_codes=(EXIT_INPUT,))
     merged: Object = merge(built, patch)
     return merged
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What a job may use."""
-
-    cpu: str = ""
-    memory: str = ""
-    retries: int = 1
-    """How often a failed replica is replaced."""
-    deadline_s: int = 0
-    """Seconds after which the job fails; 0 for none."""
+def _framework(name: str, resources: Resources) -> Framework:
+    framework = FRAMEWORKS.get(name)
+    if framework is None:
+        raise InputError(f"framework must be one of {sorted(FRAMEWORKS)}, found {name!r}")
+    for what, least in (("replicas", 1), ("gpus", 0), ("retries", 0), ("deadline_s", 0)):
+        if (found := getattr(resources, what)) < least:
+            raise InputError(f"{what} must be at least {least}, found {found}")
+    if not framework.distributed and (resources.replicas > 1 or resources.gpus):
+        able = sorted(k for k, v in FRAMEWORKS.items() if v.distributed)
+        raise InputError(
+            f"framework {name!r} trains on one replica without GPUs, found replicas={resources.replicas} and "
+            f"gpus={resources.gpus}: use one of {able}"
+        )
+    return framework
 
 
 def train(
@@ -117,8 +143,11 @@ def train(
     params: Mapping[str, Any],
     seed: int,
     dataset_digest: str,
+    replicas: int,
     cpu: str,
     memory: str,
+    gpus: int,
+    framework_version: str,
     retries: int,
     deadline_s: int,
     namespace: str,
@@ -139,9 +168,12 @@ def train(
         params: its hyperparameters.
         seed: of everything random.
         dataset_digest: from `ingest`.
+        replicas: that train together.
         cpu: of a replica, as Kubernetes writes quantities.
         memory: of a replica.
-        retries: how often a failed replica is replaced.
+        gpus: of a replica.
+        framework_version: selects an image with that version of the framework; empty for the default one.
+        retries: how often the job survives the loss of a replica.
         deadline_s: seconds after which the job fails; 0 for none.
         namespace: of the job; empty for the step's own.
         patch: merged into the manifest (JSON Merge Patch).
@@ -169,14 +201,24 @@ def train(
         seed=seed,
         dataset_digest=dataset_digest,
         run_id=identity.run_id,
+        checkpoints=f"{model.rstrip('/')}.checkpoints",
     )
-    resources = Resources(cpu=cpu, memory=memory, retries=retries, deadline_s=deadline_s)
+    resources = Resources(
+        replicas=replicas,
+        cpu=cpu,
+        memory=memory,
+        gpus=gpus,
+        framework_version=framework_version,
+        retries=retries,
+        deadline_s=deadline_s,
+    )
     built = manifest(spec, run_id=identity.run_id, settings=Settings.from_env(), resources=resources, patch=patch)
-    wanted = named(built, prefix=f"train-{name}", identity=identity)
+    # the trace's parent is another span when the step is retried, but the job is the same: it is no part of the name
+    wanted = add_env(named(built, prefix=f"train-{name}", identity=identity), {"TRACEPARENT": trace.outgoing()})
     if dry_run:
         logs.info(_log, f"dry run, not created: {json.dumps(wanted)}")
         return Trained(model_uri=model, version=spec.version, job=wanted["metadata"]["name"])
-    run_job(api, wanted, identity=identity, deadline_s=deadline_s or None)
+    run_job(api, wanted, identity=identity, deadline_s=deadline_s or None, restarts=retries)
     info = package.read_info(model)
     return Trained(
         model_uri=model,

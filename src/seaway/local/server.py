@@ -22,17 +22,22 @@ from seaway.local import credentials
 from seaway.local.api.app import Api
 from seaway.local.api.kinds import BY_RESOURCE
 from seaway.local.api.objects import Objects
-from seaway.local.api.store import Store
+from seaway.local.api.store import Change, Store
 from seaway.local.controllers.events import Recorder
-from seaway.local.controllers.garbage import Collector, Namespaces, expire_job
+from seaway.local.controllers.exits import tell
+from seaway.local.controllers.garbage import Collector, Namespaces, expire_job, expire_pytorchjob
+from seaway.local.controllers.graphservices import graphs_of
+from seaway.local.controllers.inferencegraph import InferenceGraphController
 from seaway.local.controllers.inferenceservice import InferenceServiceController
 from seaway.local.controllers.job import BACKOFF_S, JobController
 from seaway.local.controllers.loop import Controlled, Loop, Reconciler
 from seaway.local.controllers.pod import CRASH_DELAY_S
+from seaway.local.controllers.pytorchjob import PyTorchJobController
+from seaway.local.controllers.s3credentials import s3_env
 from seaway.local.forwarder import Forwarder
 from seaway.local.home import Paths, write_private
 from seaway.local.mounts import mounts
-from seaway.local.ports import free_port, promised
+from seaway.local.ports import free_port, in_use, promised
 from seaway.local.processes.environment import base_environment
 from seaway.local.processes.podlogs import PodLogs
 from seaway.local.processes.supervisor import Supervisor
@@ -93,12 +98,30 @@ async def _serve(paths: Paths, port: int, token: str, listener: socket.socket, t
     reconcilers["jobs.batch"] = Controlled(
         JobController(backoff_s=timing.job_backoff_s), objects, recorder, after=lambda job: expire_job(objects, job)
     )
-    services = InferenceServiceController()
+    training = PyTorchJobController(crash_delay_s=timing.crash_delay_s)
+    reconcilers[training.resource] = Controlled(
+        training,
+        objects,
+        recorder,
+        free_port=lambda: free_port(promised(store)),
+        in_use=in_use,
+        after=lambda job: expire_pytorchjob(objects, job),
+        tell=tell,
+    )
+    services = InferenceServiceController(credentials=lambda service: s3_env(service, store.find))
     reconcilers[services.resource] = Controlled(
         services, objects, recorder, free_port=lambda: free_port(promised(store)), after=forwarder.follow
     )
+    graphs = InferenceGraphController(store.find)
+    reconcilers[graphs.resource] = Controlled(graphs, objects, recorder, free_port=lambda: free_port(promised(store)))
     assert set(reconcilers) <= set(BY_RESOURCE)
     loop = Loop(objects, reconcilers)
+
+    def services_changed(change: Change) -> None:
+        for graph in graphs_of(change, store):
+            loop.look(graphs.resource, graph)
+
+    store.listen(services_changed)
     supervisor.start()
     collector.collect()
     loop.start()

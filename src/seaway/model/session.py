@@ -35,6 +35,8 @@ def open_session(graph: bytes, *, threads: int = 1) -> ort.InferenceSession:
     Raises:
         PackageError: onnxruntime refuses the graph.
     """
+    # else onnxruntime 1.31 keeps a database of what it is used for in the user's cache, and sends it to its makers
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     if threads < 1:

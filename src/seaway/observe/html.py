@@ -113,9 +113,11 @@ def _is_numeric(cells: Sequence[Any]) -> bool:
 
 STYLE = """
 :root{--ink:#1b2430;--dim:#5b6775;--rule:#dfe4ea;--paper:#fff;--card:#f5f7f9;--accent:0,114,178;
---c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b0568b;--c4:#b87d00;--c5:#3a93c9;color-scheme:light dark}
+--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b0568b;--c4:#b87d00;--c5:#3a93c9;
+--bad:#c2182b;color-scheme:light dark}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e9ef;--dim:#9aa6b3;--rule:#333d49;--paper:#14191f;--card:#1c232b;
---accent:86,180,233;--c0:#56b4e9;--c1:#f0803c;--c2:#2fc79b;--c3:#dc92bd;--c4:#e8ac2c;--c5:#9ad2f5}}
+--accent:86,180,233;--c0:#56b4e9;--c1:#f0803c;--c2:#2fc79b;--c3:#dc92bd;--c4:#e8ac2c;--c5:#9ad2f5;
+--bad:#ff6b78}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
@@ -155,6 +157,8 @@ small{color:inherit;opacity:.8;font-size:12px}
 polyline,.legend line{fill:none;stroke-width:2;stroke-linejoin:round}
 .s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}.s4{stroke:var(--c4)}.s5{stroke:var(--c5)}
 .f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}
+.run{fill:var(--dim)}.fail{fill:var(--bad)}
+.plot .strong{fill:var(--ink);font-weight:600}.plot .bad{fill:var(--bad)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 18px;font-size:13px;padding-left:58px}
 .legend span{display:inline-flex;align-items:center;gap:7px}
 .bars{display:grid;gap:4px;max-width:760px;font-size:14px}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -18,25 +19,26 @@ from seaway.observe import trace
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "labels", "fields"}
 
+_GOOGLE = "logging.googleapis.com/"
+_SPAN_ID = f"{_GOOGLE}spanId"
+
 
 class JsonFormatter(logging.Formatter):
     """A record as one JSON line with severity, message, timestamp, trace, spanId, sourceLocation, labels and fields."""
 
-    def __init__(self, *, step: str = "", component: str = "", project: str = "") -> None:
+    def __init__(self, *, step: str = "", component: str = "", span_id: str = "") -> None:
         super().__init__()
         run = trace.run_id()
-        self._project = project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
         self._base: dict[str, Any] = {}
         labels = {"run_id": run, "step": step, "component": component}
         self._labels = {k: v for k, v in labels.items() if v}
         if run:
+            given = None if step else trace.parse_traceparent(os.environ.get("TRACEPARENT", ""))
             identity = trace.trace_id(run)
-            self._base["logging.googleapis.com/trace"] = self._trace(identity)
-            self._base["logging.googleapis.com/spanId"] = trace.span_id(run, step or component)
+            own = span_id or (given[1] if given and given[0] == identity else trace.span_id(run, step or component))
+            self._base["logging.googleapis.com/trace"] = trace.resource(identity)
+            self._base["logging.googleapis.com/spanId"] = own
             self._base["logging.googleapis.com/trace_sampled"] = True
-
-    def _trace(self, identity: str) -> str:
-        return f"projects/{self._project}/traces/{identity}" if self._project else identity
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; an exception's traceback joins the message, as Error Reporting expects."""
@@ -55,10 +57,22 @@ class JsonFormatter(logging.Formatter):
                 "function": record.funcName,
             },
             **self._base,
+            **({_SPAN_ID: span} if (span := trace.SPAN.get()) and self._base else {}),
             **{k: v for k, v in vars(record).items() if k not in _STANDARD},
             **(getattr(record, "fields", None) or {}),
         }
-        return json.dumps(out, ensure_ascii=False, default=str)
+        try:
+            return json.dumps(out, ensure_ascii=False, default=str, allow_nan=False)
+        except ValueError:  # JSON has no NaN, and Cloud Logging would take the line for plain text
+            return json.dumps(_finite(out), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _labels(record: logging.LogRecord) -> dict[str, str]:
@@ -73,18 +87,26 @@ class TextFormatter(logging.Formatter):
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = "" if record.levelno == logging.INFO else f" {record.levelname}"
         fields = getattr(record, "fields", None) or {}
-        extra = " ".join(f"{k}={v}" for k, v in fields.items() if not isinstance(v, dict | list))
+        shown = {k: v for k, v in fields.items() if not isinstance(v, dict | list) and not k.startswith(_GOOGLE)}
+        extra = " ".join(f"{k}={v}" for k, v in shown.items())
         text = f"{stamp}{level} {record.getMessage()}" + (f"  {extra}" if extra else "")
         return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 
-def setup(*, step: str = "", component: str = "", stream: TextIO | None = None) -> None:
-    """Send this process's logs to ``stream`` (stdout) in the format that fits it; safe to call twice."""
+def setup(*, step: str = "", component: str = "", span_id: str = "", stream: TextIO | None = None) -> None:
+    """Send this process's logs to ``stream`` (stdout) in the format that fits it; safe to call twice.
+
+    Args:
+        step: of the run, if this process is one.
+        component: what this process is.
+        span_id: that its lines belong to; by default the step's, else that of TRACEPARENT.
+        stream: where to.
+    """
     stream = stream or sys.stdout
     wanted = os.environ.get("SEAWAY_LOG_FORMAT", "")
     as_text = wanted == "text" or (wanted != "json" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter(step=step, component=component))
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter(step=step, component=component, span_id=span_id))
     handler.set_name("seaway")
     root = logging.getLogger()
     for old in [h for h in root.handlers if h.get_name() == "seaway"]:

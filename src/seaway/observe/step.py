@@ -8,6 +8,7 @@ view read.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import logging
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seaway.errors import SeawayError
-from seaway.observe import logs, trace
+from seaway.observe import logs, spans, trace
 
 T = TypeVar("T")
 _log = logging.getLogger("seaway.step")
@@ -74,9 +75,16 @@ class Record:
         run, folder = trace.run_id(), os.environ.get("SEAWAY_RUN_DIR", "")
         self._path = _claim(Path(folder) / "steps", component) if folder else None
         self.step = self._path.stem if self._path else component
+        # on a cluster no number tells two uses of a component apart; their inputs do, and a retry's are the same
+        name = self.step if folder else f"{component}/{_digest(inputs)}"
+        self._span = trace.span_id(run, name) if run else ""
+        self.traceparent = trace.traceparent(run, name) if run else ""
+        """Of whatever this step asks or starts; empty outside of a run."""
         if own_process:
+            if run:
+                os.environ["TRACEPARENT"] = self.traceparent
             self._log_here(component)
-        self._clock = time.monotonic()
+        self._clock, self._began = time.monotonic(), time.time()
         self._state: dict[str, Any] = {
             "step": self.step,
             "component": component,
@@ -84,7 +92,7 @@ class Record:
             "pid": os.getpid(),
             "started": _now(),
             "trace_id": trace.trace_id(run) if run else "",
-            "span_id": trace.span_id(run, self.step) if run else "",
+            "span_id": self._span,
             "inputs": {k: _short(v) for k, v in inputs.items()},
         }
         self._write()
@@ -96,10 +104,10 @@ class Record:
         return self._path.with_suffix(".log") if self._path else None
 
     def _log_here(self, component: str) -> None:
-        logs.setup(step=self.step, component=component)
+        logs.setup(step=self.step, component=component, span_id=self._span)
         if self.log is not None:
             handler = logging.FileHandler(self.log, encoding="utf-8")
-            handler.setFormatter(logs.JsonFormatter(step=self.step, component=component))
+            handler.setFormatter(logs.JsonFormatter(step=self.step, component=component, span_id=self._span))
             logging.getLogger().addHandler(handler)
 
     def end(
@@ -113,9 +121,10 @@ class Record:
         """Close the record."""
         self._state |= {"state": state, "ended": _now(), "seconds": round(time.monotonic() - self._clock, 3)}
         component, seconds = self._state["component"], self._state["seconds"]
+        span = self._spanned("" if error is None else f"{type(error).__name__}: {error}")
         if error is not None:
             self._state["error"] = f"{type(error).__name__}: {error}"
-            fields = {"seconds": seconds, "error": str(error)}
+            fields = {"seconds": seconds, "error": str(error), **span}
             _log.error(
                 f"{component} failed: {error}",
                 # what was raised on purpose, or by a signal, needs no traceback
@@ -125,8 +134,20 @@ class Record:
         else:
             self._state["outputs"] = {k: _short(v) for k, v in (outputs or {}).items()}
             self._state["headline"] = headline
-            logs.info(_log, f"{component} succeeded", seconds=seconds, outputs=self._state["outputs"])
+            logs.info(_log, f"{component} succeeded", seconds=seconds, outputs=self._state["outputs"], **span)
         self._write()
+
+    def _spanned(self, error: str) -> dict[str, Any]:
+        """Fields of the last log line: on a cluster the line is all that is left of a step."""
+        if not self._span:
+            return {}
+        attributes = {"component": self._state["component"], **({"error": _short(error)} if error else {})}
+        end = self._began + self._state["seconds"]
+        found = spans.line(
+            self.step, start=self._began, end=end, span_id=self._span, kind=spans.STEP, attributes=attributes
+        )
+        found[spans.FIELD]["parent"] = ""  # a run has no span of its own
+        return found
 
     def _write(self) -> None:
         if self._path is None:
@@ -147,6 +168,10 @@ def _claim(folder: Path, component: str) -> Path:
             return path
         except FileExistsError:
             number += 1
+
+
+def _digest(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(inputs), sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _argument(value: Any, *, by_uri: bool) -> Any:

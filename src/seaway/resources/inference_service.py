@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from seaway.resources.job import EnvVar
+from seaway.resources.pod import EnvVar
 
 MODEL_FORMAT = "seaway"
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-EnvVar = dict[str, Any]
+from seaway.resources.pod import EnvVar, pod_template
+
+CONTAINER = "main"
 
 
 class Job(TypedDict):
@@ -18,16 +20,6 @@ class Job(TypedDict):
     kind: str
     metadata: dict[str, Any]
     spec: dict[str, Any]
-
-
-def env_list(env: Mapping[str, str]) -> list[EnvVar]:
-    """Environment variables as a container lists them, sorted by name."""
-    return [{"name": k, "value": v} for k, v in sorted(env.items())]
-
-
-def secret_env(name: str, *, secret: str, key: str) -> EnvVar:
-    """An environment variable whose value is a key of a Secret; the pod starts without it if there is none."""
-    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
 
 
 def job(
@@ -67,31 +59,28 @@ def job(
         termination_grace_period_seconds: between SIGTERM and SIGKILL.
         hopeless_exit_codes: a pod that ends with one of these fails the job at once; others count against the limit.
     """
-    container: dict[str, Any] = {"name": "main", "image": image, "command": list(command)}
-    if args:
-        container["args"] = list(args)
-    if env:
-        container["env"] = list(env)
-    requests = {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v}
-    if requests:
-        container["resources"] = {"requests": requests} | ({"limits": {"memory": memory}} if memory else {})
-    pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": termination_grace_period_seconds,
-        "containers": [container],
-    }
-    if service_account:
-        pod["serviceAccountName"] = service_account
-    # a sidecar that never ends keeps the job from completing
-    pod_labels = {**(labels or {}), "sidecar.istio.io/inject": "false"}
+    template = pod_template(
+        container=CONTAINER,
+        image=image,
+        command=command,
+        args=args,
+        env=env,
+        labels=labels,
+        annotations=annotations,
+        cpu=cpu,
+        memory=memory,
+        restart_policy="Never",
+        service_account=service_account,
+        termination_grace_period_seconds=termination_grace_period_seconds,
+    )
     spec: dict[str, Any] = {
         "parallelism": 1,
         "completions": 1,
         "backoffLimit": backoff_limit,
-        "template": {"metadata": {"labels": pod_labels, "annotations": dict(annotations or {})}, "spec": pod},
+        "template": template,
     }
     if hopeless_exit_codes:
-        codes = {"containerName": container["name"], "operator": "In", "values": sorted(hopeless_exit_codes)}
+        codes = {"containerName": CONTAINER, "operator": "In", "values": sorted(hopeless_exit_codes)}
         spec["podFailurePolicy"] = {"rules": [{"action": "FailJob", "onExitCodes": codes}]}
     if active_deadline_seconds is not None:
         spec["activeDeadlineSeconds"] = active_deadline_seconds

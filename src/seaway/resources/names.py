@@ -27,8 +27,11 @@ def digest(run_id: str, manifest: Mapping[str, Any]) -> str:
 
 
 def object_name(prefix: str, run_id: str, manifest: Mapping[str, Any]) -> str:
-    """A DNS-1035 label of at most 63 characters: the prefix, cut to fit, and 10 hex digits."""
-    return f"{dns_label(prefix)[:52].rstrip('-')}-{digest(run_id, manifest)[:10]}"
+    """A DNS-1035 label of at most 51 characters: the prefix, cut to fit, and 10 hex digits.
+
+    What is left up to 63 is for what controllers append, such as ``-worker-12``.
+    """
+    return f"{dns_label(prefix)[:40].rstrip('-')}-{digest(run_id, manifest)[:10]}"
 
 
 def dns_label(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The ASGI application: the routes of both protocols, health, metadata and metrics, without a framework in the way.
+"""The ASGI application: both protocols, chains, health, metadata and metrics, without a framework in the way.
 
 A small request is answered on the event loop (tens of microseconds); a large one in a thread, so that probes are not
 kept waiting. Whatever a client sends is answered with a 4xx in words, never with a 5xx.
@@ -19,6 +19,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from seaway._version import __version__
 from seaway.observe import trace
-from seaway.serving import metrics, v1, v2
+from seaway.serving import chain, metrics, v1, v2
 from seaway.serving.access import AccessLog
 from seaway.serving.refusal import Refusal, near
 from seaway.serving.request import Request
@@ -56,7 +57,9 @@ class _Target(NamedTuple):
     model: ServedModel
     protocol: str
     read: Callable[..., Request]
-    write: Callable[[ServedModel, Request, list[NDArray[Any]]], bytes]
+    write: Callable[[ServedModel, Any, list[NDArray[Any]]], bytes]
+    with_query: bool = False
+    """Whether ``read`` takes the URL's query."""
 
 
 class _Answer(NamedTuple):
@@ -118,8 +121,10 @@ class App:
 
     async def _infer(self, target: _Target, scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter()
-        identity, trace_id = _identify(scope["headers"])
+        identity, trace_id, parent = _identify(scope["headers"])
         model = target.model
+        if target.with_query:
+            target = target._replace(read=partial(target.read, query=scope["query_string"]))
         self._in_flight += 1
         try:
             message = await receive()
@@ -159,6 +164,19 @@ class App:
                 request_id=dict(headers)[b"x-request-id"].decode(),
                 trace=dict(headers)[b"x-seaway-trace-id"].decode(),
             )
+        if parent:
+            self._access.span(
+                f"POST {model.name}:{scope['path'].rpartition('/')[2].rpartition(':')[2]}",
+                seconds=perf_counter() - start,
+                trace=trace_id.decode(),
+                parent=parent,
+                model=model.name,
+                version=model.version,
+                protocol=target.protocol,
+                status=answer.status,
+                rows=answer.rows,
+                request_id=dict(headers)[b"x-request-id"].decode(),
+            )
 
     def _answer(self, target: _Target, body: bytes) -> _Answer:
         """Runs on the event loop or in a thread: it changes nothing of the application."""
@@ -167,7 +185,7 @@ class App:
         try:
             request = target.read(model, body, max_rows=self._max_rows)
             t1 = perf_counter()
-            answers = model.predict(request.feeds, request.wanted)
+            answers = model.predict(request.feeds, request.wanted) if request.rows else []
             t2 = perf_counter()
             out = target.write(model, request, answers)
         except Refusal as e:
@@ -176,7 +194,7 @@ class App:
             logger.exception("model %s failed on rows that its contract allows", model.name)
             message = f"model {model.name!r} failed on rows that its contract allows: see the server's log"
             return _Answer(500, orjson.dumps({"error": message}), 0, None, ())
-        return _Answer(200, out, request.rows, None, (t0, t1, t2, perf_counter()))
+        return _Answer(200, out, request.rows, None, (t0, t1, t2, perf_counter()) if request.rows else ())
 
     def _count(self, target: _Target, answer: _Answer) -> None:
         counts = target.model.metrics
@@ -224,7 +242,7 @@ class App:
         await send({"type": "http.response.body", "body": b""})
 
     async def _other(self, scope: Scope, send: Send) -> None:
-        path, method = scope["path"], scope["method"]
+        start, path, method = perf_counter(), scope["path"], scope["method"]
         headers, extra = _JSON, []
         if path == "/metrics" and method in ("GET", "HEAD"):
             status, body, headers = 200, self._metrics.render(), _TEXT
@@ -244,12 +262,15 @@ class App:
                 self._metrics.elsewhere[key] = self._metrics.elsewhere.get(key, 0) + 1
         if self.draining:
             extra = [*extra, (b"connection", b"close")]
-        identity, _ = _identify(scope["headers"])
+        identity, trace_id, parent = _identify(scope["headers"])
         if identity:
             extra = [*extra, (b"x-request-id", identity)]
         headers = [*headers, *extra, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        if parent:
+            seconds, name = perf_counter() - start, f"{method} {path[:100]}"
+            self._access.span(name, seconds=seconds, trace=trace_id.decode(), parent=parent, status=status)
 
     def _route(self, model: ServedModel) -> None:
         name, version = model.name, model.version
@@ -261,8 +282,13 @@ class App:
                 503 if self.draining else 200,
                 {"name": name, "ready": not self.draining},
             )
-        self._posts[f"/v1/models/{name}:predict"] = _Target(model, "v1", v1.read, v1.write)
-        self._gets[f"/v1/models/{name}"] = self._gets[f"/v2/models/{name}/ready"]
+        v1_path = f"/v1/models/{name}"
+        self._posts[f"{v1_path}:predict"] = _Target(model, "v1", v1.read, v1.write)
+        self._posts[f"{v1_path}:chain"] = _Target(model, "chain", chain.read, chain.write, with_query=True)
+        self._posts[f"{v1_path}:answer"] = _Target(
+            model, "answer", chain.read_answer, chain.write_answer, with_query=True
+        )
+        self._gets[v1_path] = self._gets[f"/v2/models/{name}/ready"]
 
     def _index(self) -> tuple[int, Any]:
         models = [
@@ -282,13 +308,18 @@ class App:
         return f"the path must be one of the protocol's, found {path[:200]!r}: GET / lists the models"
 
 
-def _identify(headers: Headers) -> tuple[bytes, bytes]:
-    """(request id, trace id) that the client sent, each empty if it is missing or not one."""
-    identity = trace_id = b""
+def _identify(headers: Headers) -> tuple[bytes, bytes, str]:
+    """(request id, trace id, parent span id) that the client sent, each empty if it is missing or not one.
+
+    The parent is empty too if the client does not record the trace: then it wants no span.
+    """
+    identity, trace_id, parent = b"", b"", ""
     for name, value in headers:
         if name == b"x-request-id":
             identity = value if _IDENTITY.fullmatch(value) else b""
         elif name == b"traceparent":
-            parsed = trace.parse_traceparent(value.decode("latin-1"))
+            header = value.decode("latin-1")
+            parsed = trace.parse_traceparent(header)
             trace_id = parsed[0].encode() if parsed else b""
-    return identity, trace_id
+            parent = parsed[1] if parsed and trace.is_sampled(header) else ""
+    return identity, trace_id, parent

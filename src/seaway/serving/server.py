@@ -92,10 +92,7 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Until told: nothing to do at all, requests are callbacks."""
         await self.on_tick(0)
-        writing = asyncio.create_task(self._access.keep_writing()) if self._access.fraction else None
         await self._told.wait()
-        if writing is not None:
-            writing.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End without losing a request."""

@@ -23,13 +23,16 @@ _INPUT = "an input must be an object with 'name', 'shape', 'datatype' and 'data'
 def read(model: ServedModel, body: bytes, *, max_rows: int) -> Request:
     """The checked request.
 
+    A body with the ``outputs`` of another model in place of ``inputs``, its answer, is a request too: those that are
+    columns of the contract are taken, the others are left aside.
+
     Raises:
         Refusal: 400, it is not a request of the protocol or its rows break the contract.
     """
     raw = load_object(body)
     inputs = raw.get("inputs")
     if type(inputs) is not list or not inputs:
-        raise Refusal(400, f"a request must have 'inputs', a list of at least one input, found {shown(inputs)}")
+        raw, inputs = _former_answer(raw, model.guards)
     request = Request(_rows(inputs[0], max_rows))
     n = request.rows
     flat, upright = [n], [n, 1]
@@ -89,6 +92,22 @@ def write(model: ServedModel, request: Request, answers: list[NDArray[Any]]) -> 
         for name, a in zip(names, answers, strict=True)
     ]
     return orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _former_answer(raw: dict[str, Any], guards: dict[str, Guard]) -> tuple[dict[str, Any], list[Any]]:
+    """The outputs of another model as inputs, and the body without them."""
+    inputs, outputs = raw.get("inputs"), raw.get("outputs")
+    if "inputs" in raw or type(outputs) is not list or not any(type(o) is dict and "data" in o for o in outputs):
+        raise Refusal(400, f"a request must have 'inputs', a list of at least one input, found {shown(inputs)}")
+    names = [o.get("name") if type(o) is dict else o for o in outputs]
+    taken = [o for o, name in zip(outputs, names, strict=True) if type(name) is str and name in guards]
+    if not taken:
+        raise Refusal(
+            400,
+            "a former answer as a request must have 'outputs' that are columns of the contract, found "
+            f"{shown(names)}, none of {shown(list(guards))}",
+        )
+    return {k: v for k, v in raw.items() if k != "outputs"}, taken
 
 
 def _data(array: NDArray[Any]) -> Any:

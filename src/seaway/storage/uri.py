@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seaway.errors import InputError
-
-ENDPOINT_ENV = ("SEAWAY_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""Where an S3 endpoint other than AWS's own is named, first one wins."""
+from seaway.storage import s3
 
 
 def is_local(uri: str) -> bool:
@@ -43,38 +41,37 @@ def filesystem(uri: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    options: dict[str, Any] = {}
-    if uri.startswith("minio://"):
-        uri = "s3://" + uri.removeprefix("minio://")
-    if uri.startswith("s3://"):
-        endpoint = next((os.environ[k] for k in ENDPOINT_ENV if os.environ.get(k)), None)
-        if endpoint:
-            options["endpoint_url"] = endpoint
+    if s3.is_s3(uri):
+        return s3.filesystem(uri)
     try:
-        fs, path = fsspec.core.url_to_fs(str(local_path(uri)) if is_local(uri) else uri, **options)
+        fs, path = fsspec.core.url_to_fs(str(local_path(uri)) if is_local(uri) else uri)
     except (ImportError, ValueError) as e:
-        raise InputError(f"{uri}: no file system for this scheme: {e}; for s3:// install seaway[s3]") from e
+        raise InputError(f"{uri}: no file system for this scheme: {e}") from e
     return fs, path
 
 
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
     fs, path = filesystem(uri)
-    return bool(fs.exists(path))
+    with _reached(uri):
+        return bool(fs.exists(path))
 
 
 def is_folder(uri: str) -> bool:
     """Whether a folder is there."""
     fs, path = filesystem(uri)
-    return bool(fs.isdir(path))
+    with _reached(uri):
+        return bool(fs.isdir(path))
 
 
 def list_files(uri: str, *, suffixes: Sequence[str] = ()) -> list[str]:
     """URIs of the files below a folder, sorted; hidden ones and those with another suffix are left out."""
     fs, path = filesystem(uri)
     scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
+    with _reached(uri):
+        names = fs.find(path)
     found = []
-    for name in fs.find(path):
+    for name in names:
         base = name.rsplit("/", 1)[-1]
         if base.startswith((".", "_")) or (suffixes and not base.lower().endswith(tuple(suffixes))):
             continue
@@ -93,12 +90,19 @@ def read_bytes(uri: str) -> bytes:
         try:
             data: bytes = fs.cat_file(path)
         except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
+            if s3.is_s3(uri):
+                raise
             raise InputError(f"{uri}: must be a file that can be read: {e}") from None
     return data
 
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file whole: a local one appears under its name only when complete, as object stores do anyway."""
+    if not is_local(uri):
+        fs, path = filesystem(uri)
+        with _reached(uri):
+            fs.pipe_file(path, data)
+        return
     with open_write(uri) as f:
         f.write(data)
 
@@ -107,9 +111,13 @@ def write_bytes(uri: str, data: bytes) -> None:
 def open_write(uri: str) -> Iterator[IO[bytes]]:
     """A file to write; it takes its name only when the block ends without an error."""
     if not is_local(uri):
-        fs, path = filesystem(uri)
-        with fs.transaction, fs.open(path, "wb") as remote:
-            yield remote
+        # here first: then an error of the block leaves nothing over there, and is not taken for one of the store
+        with tempfile.NamedTemporaryFile(prefix="seaway-") as local:
+            yield local.file
+            local.flush()
+            fs, path = filesystem(uri)
+            with _reached(uri):
+                fs.put_file(local.name, path)
         return
     path_ = local_path(uri)
     path_.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +167,8 @@ def _reached(uri: str) -> Iterator[None]:
     except Exception as e:
         if is_local(uri):
             raise
+        if s3.is_s3(uri):
+            raise s3.in_words(uri, e) from e
         # every file system has errors of its own: botocore's, aiohttp's, gcsfs's
         raise InputError(
             f"{uri}: must be reachable, found {type(e).__name__}: {e}: check the URI, the credentials and the network"
@@ -168,7 +178,8 @@ def _reached(uri: str) -> Iterator[None]:
 def upload_folder(folder: Path, uri: str, *, last: str) -> None:
     """Copy a folder to a URI; the file ``last`` goes last, so that whoever finds it finds all.
 
-    A local destination that is there already is replaced in one rename.
+    A destination that is there already is replaced: a local one in one rename, elsewhere ``last`` goes first and files
+    of before that the folder does not have go too.
     """
     if is_local(uri):
         destination = local_path(uri)
@@ -187,8 +198,13 @@ def upload_folder(folder: Path, uri: str, *, last: str) -> None:
             shutil.rmtree(part, ignore_errors=True)
         return
     fs, remote = filesystem(uri)
-    names = sorted(
-        (p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.relative_to(folder).as_posix() == last
-    )
-    for path in names:
-        fs.put_file(str(path), join(remote, path.relative_to(folder).as_posix()))
+    if s3.is_s3(uri) and "/" not in remote.strip("/"):
+        raise InputError(f"{uri}: must name a folder in a bucket, found the bucket: a folder there is replaced whole")
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    with _reached(uri):
+        before = {name.removeprefix(remote.rstrip("/") + "/") for name in fs.find(remote)}
+        for name in sorted(before, key=lambda n: n != last):
+            if name == last or name not in paths:
+                fs.rm_file(join(remote, name))
+        for name in sorted(paths, key=lambda n: (n == last, n)):
+            fs.put_file(str(paths[name]), join(remote, name))

@@ -6,14 +6,13 @@ estimator that scikit-learn itself has validated.
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from seaway.errors import InputError
 from seaway.model.contract import Task
+from seaway.training.params import near, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +127,14 @@ def choose(task: Task, params: Mapping[str, Any]) -> tuple[str, Estimator, dict[
     given = dict(params)
     name = given.pop("estimator", None) or next(iter(table))
     if name not in table:
-        raise InputError(f"estimator must be one of {list(table)} for {task}, found {name!r}{_near(str(name), table)}")
+        raise InputError(f"estimator must be one of {list(table)} for {task}, found {name!r}{near(str(name), table)}")
     row = table[name]
     for key in given:
         if key in ("random_state", "seed"):
             raise InputError(f"params must not hold {key!r}: every training takes the spec's seed")
         if key not in row.params:
-            raise InputError(f"{name} takes the params {sorted(row.params)}, found {key!r}{_near(key, row.params)}")
-    chosen = {**row.defaults, **{k: _plain(v) for k, v in given.items()}}
+            raise InputError(f"{name} takes the params {sorted(row.params)}, found {key!r}{near(key, row.params)}")
+    chosen = {**row.defaults, **{k: plain(v) for k, v in given.items()}}
     if chosen.get("loss", _LOSSES[0]) not in _LOSSES:
         raise InputError(f"loss must be one of {list(_LOSSES)}, found {chosen['loss']!r}: no other becomes ONNX")
     return name, row, chosen
@@ -167,18 +166,3 @@ def build(row: Estimator, params: dict[str, Any], *, seed: int) -> Any:
     except InvalidParameterError as e:
         raise InputError(str(e)) from None
     return estimator
-
-
-def _plain(value: Any) -> Any:
-    """A value that came as text, as Katib substitutes them, in its own type."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return {"None": None, "True": True, "False": False}.get(value, value)
-
-
-def _near(word: str, names: Any) -> str:
-    found = difflib.get_close_matches(word, list(names), n=3)
-    return f": did you mean {' or '.join(repr(f) for f in found)}?" if found else ""

@@ -11,10 +11,9 @@ import datetime as dt
 import hashlib
 import importlib.metadata
 import platform
-import signal
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +28,7 @@ from seaway.model.contract import Contract
 from seaway.model.session import open_session
 from seaway.observe import trace
 from seaway.storage import uri as storage
+from seaway.training.signals import held_back
 from seaway.training.spec import TrainSpec
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class TrainedModel(Protocol):
         """Distributions whose versions belong into the provenance."""
         ...
 
+    @property
+    def target_std(self) -> float:
+        """Standard deviation of the training target, all ranks' rows; for classes 1."""
+        ...
+
     def to_onnx(self) -> onnx.ModelProto:
         """The graph: one float32 input [n, F]; output ``probabilities`` float32 [n, K], or ``value`` [n] or [n, 1].
 
@@ -81,7 +86,6 @@ def write_package(
     features: onnx.ModelProto,
     rows: Mapping[str, NDArray[Any]],
     metrics: Mapping[str, float],
-    target_std: float,
 ) -> Agreement:
     """Compose the whole graph, hold it against the framework and write the package.
 
@@ -92,7 +96,6 @@ def write_package(
         features: the graph from raw columns to the matrix [n, F].
         rows: held-out raw rows as inputs of the graph.
         metrics: on the validation rows.
-        target_std: standard deviation of the training target; for regression.
 
     Raises:
         PackageError: the model cannot be converted, or does not agree with the framework.
@@ -103,7 +106,7 @@ def write_package(
     graph.check(whole)
     content = whole.SerializeToString()
     reference = model.predict(_feature_matrix(features, rows))
-    agreed = agreement(open_session(content), rows, reference, contract.target.task, target_std)
+    agreed = agreement(open_session(content), rows, reference, contract.target.task, model.target_std)
     with tempfile.TemporaryDirectory(prefix="seaway-package-") as tmp:
         folder = Path(tmp) / "package"
         (folder / "native").mkdir(parents=True)
@@ -123,7 +126,8 @@ def write_package(
             "native": dict(model.save_native(folder / "native")),
             "provenance": _provenance(spec, model.libraries),
         }
-        with _unterminated(storage.is_local(spec.output)):
+        # a local package takes its place in two renames that belong together
+        with held_back() if storage.is_local(spec.output) else nullcontext():
             package.write(folder, spec.output, info)
     return agreed
 
@@ -168,16 +172,3 @@ def _provenance(spec: TrainSpec, libraries: tuple[str, ...]) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in (*libraries, "numpy", "onnx", "onnxruntime")},
     }
-
-
-@contextmanager
-def _unterminated(apply: bool) -> Iterator[None]:
-    """Hold SIGTERM back while a local package takes its place: two renames that belong together."""
-    if not apply or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

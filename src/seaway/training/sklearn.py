@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaway.errors import DataError
-from seaway.training import convert_sklearn, estimators, worker
+from seaway.training import convert_sklearn, estimators, tables, worker
 from seaway.training.bundles import Bundles, find_bundles
 from seaway.training.spec import TrainSpec
 from seaway.training.worker import TrainingData
@@ -78,7 +78,7 @@ class SklearnModel:
 
 
 def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
-    """Train the estimator that the spec names.
+    """Train the estimator that the spec names, in this process alone.
 
     Raises:
         InputError: an estimator or a hyperparameter that is not one.
@@ -87,7 +87,10 @@ def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
     task = data.contract.target.task
     name, row, params = estimators.choose(task, spec.params)
     estimator = estimators.build(row, params, seed=spec.seed)
-    table = data.train
+    table = data.train.read()
+    if task == "classification":
+        classes = data.contract.target.classes or ()
+        tables.check_classes(np.bincount(table.target, minlength=len(classes)), data.contract.target)
     if not row.missing and (missing := np.isnan(table.features).any(axis=0)).any():
         column = table.names[int(missing.argmax())]
         raise DataError(f"{name} takes no missing values, found some in {column!r}: impute it in the feature plan")
@@ -101,10 +104,10 @@ def fit(spec: TrainSpec, data: TrainingData) -> SklearnModel:
         features = bundles.apply(features) if bundles else features
     extra: dict[str, Any] = {}
     if data.validation is not None and params.get("early_stopping") is True:
-        held_out = data.validation.target
+        held_out = data.validation.read()
         extra = {
-            "X_val": bundles.apply(data.validation.features) if bundles else data.validation.features,
-            "y_val": held_out if task == "classification" else (held_out - mean) / std,
+            "X_val": bundles.apply(held_out.features) if bundles else held_out.features,
+            "y_val": held_out.target if task == "classification" else (held_out.target - mean) / std,
         }
     if row.scaled:
         from sklearn.pipeline import make_pipeline

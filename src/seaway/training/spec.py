@@ -18,6 +18,11 @@ from seaway.errors import InputError
 ENV = "SEAWAY_TRAIN_SPEC"
 EXIT_INPUT = 65
 """Exit code of a worker that was given what cannot be trained on (EX_DATAERR of sysexits.h): a retry ends the same."""
+EXIT_PEER = 138
+"""Exit code of a rank whose peer was lost or never came: all start anew, from the last checkpoint if there is one.
+
+At least 128, which the training operator's restart policy ExitCode takes for worth a retry.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,8 @@ class TrainSpec:
     """SHA-256 that `ingest` gave of the data."""
     run_id: str = ""
     """The pipeline run."""
+    checkpoints: str = ""
+    """URI of the folder that a restarted training resumes from; empty keeps none."""
 
     def __post_init__(self) -> None:
         for name in ("name", "version", "framework", "train", "validation_rows", "features", "contract", "output"):

@@ -5,6 +5,8 @@ In: URIs of the files that the features step wrote. Out: NumPy arrays, checked. 
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ import numpy as np
 from seaway.errors import DataError
 from seaway.model.columns import feeds, polars_dtype
 from seaway.model.contract import Contract, Target
+from seaway.observe import logs, spans
 from seaway.storage import uri as storage
+from seaway.training.place import ALONE, Place
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
 TARGET = "__target__"
 """The Parquet column that holds the class's index (int64) or the value (float64)."""
+BATCH_ROWS = 32_768
+"""Rows of one batch: two row groups of what `featurize` writes."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,53 +48,128 @@ class Table:
         return len(self.target)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The rows of a features file that one rank works on. Nothing is read before it is asked for."""
+
+    uri: str
+    what: str
+    """Names the rows in errors: ``training`` or ``validation``."""
+    target: Target
+    names: tuple[str, ...]
+    """Of the features."""
+    total: int
+    """Rows of the whole file."""
+    place: Place
+    """Whose part this is."""
+    lazy: pl.LazyFrame
+
+    def __len__(self) -> int:
+        return self.place.part(self.total)[1]
+
+    def read(self) -> Table:
+        """All rows of the part at once.
+
+        Raises:
+            DataError: as `batches`.
+        """
+        return next(self.batches(len(self)))
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Table]:
+        """The part's rows in order, at most ``rows`` at a time.
+
+        Raises:
+            DataError: a feature is infinite, a target is no class or number, or the file is damaged.
+        """
+        began = time.time()
+        start, total = self.place.part(self.total)
+        for first in range(start, start + total, rows):
+            with _reading(self.uri):
+                frame = self.lazy.slice(first, min(rows, start + total - first)).collect()
+            table = self._table(frame, first)
+            if first + rows >= start + total:
+                self._log(began)
+            yield table
+
+    def _log(self, began: float) -> None:
+        whose: dict[str, Any] = {"rank": self.place.rank, "world_size": self.place.world_size, "rows": len(self)}
+        spans.record(f"read {self.what} rows", start=began, end=time.time(), **whose)
+        seconds = round(time.time() - began, 3)
+        logs.info(_logger, f"read the {self.what} data", **whose, features=len(self.names), seconds=seconds)
+
+    def _table(self, frame: pl.DataFrame, first: int) -> Table:
+        matrix = np.ascontiguousarray(frame.drop(TARGET).to_numpy())
+        infinite = np.isinf(matrix)
+        if infinite.any():
+            column = self.names[int(infinite.any(axis=0).argmax())]
+            raise DataError(
+                f"the {self.what} features must be finite, found an infinite {column!r}: clip or leave out its column"
+            )
+        return Table(features=matrix, target=_target(frame[TARGET], self.target, self.what, first), names=self.names)
+
+
 @contextmanager
-def _read(uri: str) -> Iterator[pl.LazyFrame]:
+def opened(uri: str, target: Target, *, what: str, place: Place = ALONE) -> Iterator[Part]:
+    """The part of a Parquet file or folder that falls to one rank: contiguous, all parts alike but for one row.
+
+    Args:
+        uri: what the features step wrote: float32 columns, then ``__target__``.
+        target: decides what the target's values may be.
+        what: names the rows in errors: ``training`` or ``validation``.
+        place: whose part.
+
+    Raises:
+        DataError: there are no rows or features, or one is not float32.
+    """
+    import polars as pl
+
+    with _scanned(uri) as lazy:
+        with _reading(uri):
+            schema = lazy.collect_schema()
+            total = int(lazy.select(pl.len()).collect().item())
+        if TARGET not in schema or len(schema) < 2:
+            raise DataError(f"{uri}: must have features and the column {TARGET!r}, found {schema.names()[:5]}")
+        if total == 0:
+            raise DataError(f"the {what} rows must be at least one, found none in {uri}: give more data or split anew")
+        if total < place.world_size:
+            raise DataError(f"the {what} rows must be at least one a rank, found {total} for {place.world_size} ranks")
+        features = {c: d for c, d in schema.items() if c != TARGET}
+        if wrong := [c for c, d in features.items() if d != pl.Float32]:
+            raise DataError(f"{uri}: features must be float32, found {features[wrong[0]]} in {wrong[0]!r}")
+        names = tuple(features)
+        chosen = lazy.select(*names, TARGET)
+        yield Part(uri=uri, what=what, target=target, names=names, total=total, place=place, lazy=chosen)
+
+
+def read_table(uri: str, target: Target, *, what: str) -> Table:
+    """Features and target of a whole Parquet file or folder; takes and raises what `opened` and `Part.read` do."""
+    with opened(uri, target, what=what) as part:
+        return part.read()
+
+
+@contextmanager
+def _scanned(uri: str) -> Iterator[pl.LazyFrame]:
     import polars as pl
 
     with storage.localized(uri) as path:
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         if not files:
             raise DataError(f"{uri}: must hold Parquet files, found none: run the features step again")
-        try:
-            yield pl.scan_parquet(files)
-        except pl.exceptions.PolarsError as e:
-            raise DataError(f"{uri}: must be Parquet that can be read: {e}") from e
+        yield pl.scan_parquet(files)
 
 
-def read_table(uri: str, target: Target, *, what: str) -> Table:
-    """Features and target of a Parquet file or folder.
-
-    Args:
-        uri: what the features step wrote: float32 columns, then ``__target__``.
-        target: decides what the target's values may be.
-        what: names the rows in errors: ``training`` or ``validation``.
-
-    Raises:
-        DataError: there are no rows or features, one is not float32 or infinite, or a target is no class or number.
-    """
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
     import polars as pl
 
-    with _read(uri) as lazy:
-        frame = lazy.collect()
-    if TARGET not in frame.columns or frame.width < 2:
-        raise DataError(f"{uri}: must have features and the column {TARGET!r}, found {frame.columns[:5]}")
-    if frame.height == 0:
-        raise DataError(f"the {what} rows must be at least one, found none in {uri}: give more data or another split")
-    features = frame.drop(TARGET)
-    if wrong := [c for c, d in features.schema.items() if d != pl.Float32]:
-        raise DataError(f"{uri}: features must be float32, found {features.schema[wrong[0]]} in {wrong[0]!r}")
-    matrix = np.ascontiguousarray(features.to_numpy())
-    infinite = np.isinf(matrix)
-    if infinite.any():
-        column = features.columns[int(infinite.any(axis=0).argmax())]
-        raise DataError(
-            f"the {what} features must be finite, found an infinite {column!r}: clip or leave out its column"
-        )
-    return Table(features=matrix, target=_target(frame[TARGET], target, what), names=tuple(features.columns))
+    try:
+        yield
+    except pl.exceptions.PolarsError as e:
+        raise DataError(f"{uri}: must be Parquet that can be read: {e}") from e
 
 
-def _target(series: pl.Series, target: Target, what: str) -> NDArray[Any]:
+def _target(series: pl.Series, target: Target, what: str, first: int) -> NDArray[Any]:
+    """The target of rows of which ``first`` is the first."""
     import polars as pl
 
     if nulls := series.null_count():
@@ -103,7 +186,7 @@ def _target(series: pl.Series, target: Target, what: str) -> NDArray[Any]:
         if not np.isfinite(values).all():
             row = int((~np.isfinite(values)).argmax())
             raise DataError(
-                f"the {what} target {target.name!r} must be finite, found {values[row]} at row {row}: drop it"
+                f"the {what} target {target.name!r} must be finite, found {values[row]} at row {first + row}: drop it"
             )
         return values
     if not series.dtype.is_integer():
@@ -119,19 +202,20 @@ def _target(series: pl.Series, target: Target, what: str) -> NDArray[Any]:
     return indices
 
 
-def check_classes(table: Table, target: Target) -> None:
+def check_classes(rows: NDArray[np.int64], target: Target) -> None:
     """Refuse training rows in which a class of the contract never comes.
+
+    Args:
+        rows: [K] training rows of each class, those of all ranks together.
+        target: its classes are named in the error.
 
     Raises:
         DataError: the classes are named.
     """
-    if target.classes is None:
-        return
-    seen = np.bincount(table.target, minlength=len(target.classes))
-    if absent := [c for c, n in zip(target.classes, seen.tolist(), strict=True) if n == 0]:
+    if absent := [c for c, n in zip(target.classes or (), rows.tolist(), strict=True) if n == 0]:
         raise DataError(
             f"the training rows must hold every class of {target.name!r}, found none of {absent[:10]} in "
-            f"{len(table):,} rows: take the class out of the contract and the data, or split with another seed"
+            f"{int(rows.sum()):,} rows: take the class out of the contract and the data, or split with another seed"
         )
 
 
@@ -143,7 +227,7 @@ def read_rows(uri: str, contract: Contract, *, limit: int) -> dict[str, NDArray[
     """
     import polars as pl
 
-    with _read(uri) as lazy:
+    with _scanned(uri) as lazy, _reading(uri):
         have = lazy.collect_schema().names()
         if missing := [c for c in contract.names if c not in have]:
             raise DataError(f"{uri}: must have the contract's columns, found no {missing}: split the data again")

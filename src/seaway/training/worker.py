@@ -1,56 +1,75 @@
-"""What every training worker does, whatever its framework: read, train, measure, package.
+"""What every training worker does, whatever its framework: meet the other ranks, read, train, measure, package.
 
-A framework is one module with a function ``fit`` that ends in ``raise SystemExit(worker.main(fit))``. In: TrainSpec in
-the environment. Out: a model package, logs, and metrics as lines ``name=value`` on stdout, which is what Katib's StdOut
-collector reads.
+A framework is one module with a function ``fit``, and one that joins the ranks if it trains on several, that ends in
+``raise SystemExit(worker.main(fit, join))``. In: TrainSpec in the environment. Out: a model package, logs, and metrics
+as lines ``name=value`` on stdout, which is what Katib's StdOut collector reads. Every rank trains on its own part of
+the rows; rank 0 alone measures and packages, the others end with the training.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seaway.errors import DataError, PackageError, SeawayError
+from seaway.errors import DataError, DeadlineError, PackageError, PeerLostError, SeawayError, UnreachableError
 from seaway.model.agreement import Agreement
 from seaway.model.contract import Contract
 from seaway.observe import logs
 from seaway.storage import uri as storage
-from seaway.training import packaging, tables
+from seaway.training import checkpoints, packaging, signals, tables
 from seaway.training.metrics import metrics as measure
 from seaway.training.packaging import TrainedModel
-from seaway.training.spec import EXIT_INPUT, TrainSpec
-from seaway.training.tables import Table
+from seaway.training.place import ALONE, Place
+from seaway.training.spec import EXIT_INPUT, EXIT_PEER, TrainSpec
+from seaway.training.tables import Part
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
 GATE_ROWS = 10_000
 """Held-out rows that the packaging gate compares."""
+
+EXIT_CODES: tuple[tuple[type[SeawayError], int], ...] = (
+    (PeerLostError, EXIT_PEER),
+    (DeadlineError, EXIT_PEER),  # a peer that never came
+    (UnreachableError, 1),  # a store that may answer next time
+    (SeawayError, EXIT_INPUT),
+)
+"""Of each error, first match wins; whoever started the worker tells by them whether a retry can help."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What a framework trains on."""
+    """What a framework trains on; nothing is read before it asks."""
 
     contract: Contract
-    train: Table
-    validation: Table | None
-    """For early stopping; None when the spec names none."""
+    place: Place
+    """This rank's, and how many there are."""
+    train: Part
+    """This rank's training rows."""
+    validation: Part | None
+    """This rank's validation rows, for early stopping; None when the spec names none."""
 
 
 Fit = Callable[[TrainSpec, TrainingData], TrainedModel]
-"""Trains one model; raises InputError where a hyperparameter does not hold."""
+"""Trains one model, together with the other ranks, and returns it on each of them.
+
+It holds `tables.check_classes` over the rows of all ranks, and raises InputError where a hyperparameter does not hold.
+"""
+
+Join = Callable[[TrainSpec], AbstractContextManager[Place]]
+"""Meets the other ranks; within the block they are there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,88 +77,105 @@ class Trained:
     """What came out."""
 
     metrics: Mapping[str, float]
-    """On the validation rows; empty when there are none with a target."""
-    agreement: Agreement
-    """Of the package with the framework."""
+    """On the validation rows; empty when there are none, and on ranks that do not lead."""
+    agreement: Agreement | None
+    """Of the package with the framework; None on ranks that do not lead: they write none."""
 
 
-def train(spec: TrainSpec, fit: Fit) -> Trained:
-    """Train a model and write its package.
+def alone(spec: TrainSpec) -> AbstractContextManager[Place]:
+    """No other rank, for frameworks that train in one process."""
+    return nullcontext(ALONE)
+
+
+def train(spec: TrainSpec, fit: Fit, join: Join = alone) -> Trained:
+    """Train a model and, on rank 0, write its package.
 
     Raises:
-        InputError: the data, the contract or a hyperparameter does not hold.
+        InputError: the data, the contract or a hyperparameter does not hold, or the ranks were told different things.
         PackageError: the model cannot become one graph that agrees with the framework; nothing is written.
+        DeadlineError: a rank did not come in time.
+        PeerLostError: a rank went away.
     """
-    started = time.monotonic()
-    contract = Contract.from_json(storage.read_bytes(spec.contract))
-    features = packaging.read_features(spec.features)
-    data = _read(spec, contract, features)
-    rows = tables.read_rows(spec.validation_rows, contract, limit=GATE_ROWS)
-    if len(next(iter(rows.values()))) == 0:
-        raise DataError(f"the validation rows must be at least one, found none in {spec.validation_rows}: keep some")
-    logs.info(
-        _logger,
-        "read the training data",
-        rows=len(data.train),
-        features=len(data.train.names),
-        seconds=_since(started),
-    )
-    at = time.monotonic()
-    model = fit(spec, data)
-    logs.info(_logger, "trained", estimator=model.estimator, params=dict(model.params), seconds=_since(at))
+    with join(spec) as place:
+        contract = Contract.from_json(storage.read_bytes(spec.contract))
+        features = packaging.read_features(spec.features)
+        rows = _gate_rows(spec, contract) if place.leads else {}
+        with _opened(spec, contract, features, place) as data:
+            at = time.monotonic()
+            with place.span("fit"):
+                model = fit(spec, data)
+            logs.info(_logger, "trained", estimator=model.estimator, params=dict(model.params), seconds=_since(at))
+    if not place.leads:
+        return Trained(metrics={}, agreement=None)
     at = time.monotonic()
     found: dict[str, float] = {}
-    if data.validation is not None:
-        answers = model.predict(data.validation.features)
-        found = measure(contract.target.task, data.validation.target, answers)
-        logs.info(_logger, "measured", **found, rows=len(data.validation), seconds=_since(at))
+    if spec.validation:
+        with place.span("measure"):
+            found = _measure(model, spec, contract)
+        logs.info(_logger, "measured", **found, seconds=_since(at))
     at = time.monotonic()
-    std = float(data.train.target.std()) if contract.target.task == "regression" else 1.0
-    agreed = packaging.write_package(model, spec, contract, features=features, rows=rows, metrics=found, target_std=std)
+    with place.span("package"):
+        agreed = packaging.write_package(model, spec, contract, features=features, rows=rows, metrics=found)
+    checkpoints.remove(spec, place)
     logs.info(_logger, "wrote the package", uri=spec.output, **agreed.to_dict(), seconds=_since(at))
     return Trained(metrics=found, agreement=agreed)
 
 
-def _read(spec: TrainSpec, contract: Contract, features: onnx.ModelProto) -> TrainingData:
-    table = tables.read_table(spec.train, contract.target, what="training")
-    tables.check_classes(table, contract.target)
-    made = features.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    if made and made != len(table.names):
-        raise PackageError(
-            f"the features' graph makes {made} features and {spec.train} has {len(table.names)}: "
-            "give the files of one features step"
-        )
-    validation = None
-    if spec.validation:
-        validation = tables.read_table(spec.validation, contract.target, what="validation")
-        if validation.names != table.names:
-            raise DataError(
-                f"{spec.validation}: must have the training features {list(table.names[:5])}, in that order"
+@contextmanager
+def _opened(spec: TrainSpec, contract: Contract, features: onnx.ModelProto, place: Place) -> Iterator[TrainingData]:
+    """The tables, once it is known that they fit each other."""
+    with ExitStack() as stack:
+        train = stack.enter_context(tables.opened(spec.train, contract.target, what="training", place=place))
+        made = features.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        if made and made != len(train.names):
+            raise PackageError(
+                f"the features' graph makes {made} features and {spec.train} has {len(train.names)}: "
+                "give the files of one features step"
             )
-    return TrainingData(contract=contract, train=table, validation=validation)
+        validation = None
+        if spec.validation:
+            validation = stack.enter_context(
+                tables.opened(spec.validation, contract.target, what="validation", place=place)
+            )
+            if validation.names != train.names:
+                raise DataError(
+                    f"{spec.validation}: must have the training features {list(train.names[:5])}, in that order"
+                )
+        yield TrainingData(contract=contract, place=place, train=train, validation=validation)
 
 
-def main(fit: Fit) -> int:
-    """A worker's whole life; its exit code: 0 with the package written, 65 with a last line ``error: ...``."""
-    signal.signal(signal.SIGTERM, _terminate)
+def _gate_rows(spec: TrainSpec, contract: Contract) -> dict[str, NDArray[Any]]:
+    """The held-out raw rows that the gate compares; read first, for nothing else can be wrong with them later."""
+    rows = tables.read_rows(spec.validation_rows, contract, limit=GATE_ROWS)
+    if len(next(iter(rows.values()))) == 0:
+        raise DataError(f"the validation rows must be at least one, found none in {spec.validation_rows}: keep some")
+    return rows
+
+
+def _measure(model: TrainedModel, spec: TrainSpec, contract: Contract) -> dict[str, float]:
+    """Metrics on all validation rows, a batch at a time."""
+    with tables.opened(spec.validation, contract.target, what="validation") as validation:
+        both = [(batch.target, model.predict(batch.features)) for batch in validation.batches()]
+    targets, answers = zip(*both, strict=True)
+    return measure(contract.target.task, np.concatenate(targets), np.concatenate(answers))
+
+
+def main(fit: Fit, join: Join = alone) -> int:
+    """A worker's whole life; its exit code, see `EXIT_CODES`: where it is not 0, the last line is ``error: ...``."""
+    signals.leave_on_sigterm()
     logs.setup(step="train", component="train")
     try:
-        trained = train(TrainSpec.from_env(), fit)
+        trained = train(TrainSpec.from_env(), fit, join)
     except SeawayError as e:
         sys.stdout.flush()
         sys.stderr.write(f"error: {e}\n")
-        return EXIT_INPUT
+        return next(code for kind, code in EXIT_CODES if isinstance(e, kind))
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     for name, value in trained.metrics.items():
         if np.isfinite(value):  # Katib reads "nan" as an empty text and stalls
             sys.stdout.write(f"{stamp} {name}={value:.6f}\n")
     sys.stdout.flush()
     return 0
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by an exception, so that temporary folders go."""
-    raise SystemExit(128 + number)
 
 
 def _since(started: float) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from seaway.local.api import scale
 from seaway.local.api.kinds import GROUP_VERSIONS, KINDS, Kind
 from seaway.local.api.status import Object
 
 MINOR = "32"
 """The Kubernetes minor version whose behaviour is followed; kubectl picks its own version by it."""
 _SUBRESOURCE_VERBS = {"status": ["get", "patch", "update"], "log": ["get"], "scale": ["get", "patch", "update"]}
+_SCALE = {"group": scale.GROUP, "version": scale.VERSION, "kind": scale.KIND}
 _REVIEWS = (
     ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
     ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
@@ -23,20 +25,20 @@ def version() -> Object:
 
 def aggregated(*, core: bool, version: str) -> Object:
     """APIGroupDiscoveryList of the core group (/api) or the named groups (/apis); version v2 or v2beta1."""
-    items = []
+    items: dict[str, Object] = {}
     for group, group_version in (*GROUP_VERSIONS, _AUTHORIZATION):
         if (group == "") != core:
             continue
         resources = [_aggregated(kind) for kind in KINDS if (kind.group, kind.version) == (group, group_version)]
         if group == _AUTHORIZATION[0]:
             resources = [_review(plural, kind) for plural, kind in _REVIEWS]
-        versions = [{"version": group_version, "resources": resources, "freshness": "Current"}]
-        items.append({"metadata": {"name": group} if group else {}, "versions": versions})
+        item = items.setdefault(group, {"metadata": {"name": group} if group else {}, "versions": []})
+        item["versions"].append({"version": group_version, "resources": resources, "freshness": "Current"})
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"apidiscovery.k8s.io/{version}",
         "metadata": {},
-        "items": items,
+        "items": list(items.values()),
     }
 
 
@@ -78,7 +80,7 @@ def resource_list(group: str, version: str) -> Object | None:
         )
         found += [
             {"name": f"{kind.plural}/{sub}", "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind,
-             "verbs": _SUBRESOURCE_VERBS[sub]}
+             "verbs": _SUBRESOURCE_VERBS[sub]} | (_SCALE if sub == "scale" else {})
             for sub in kind.subresources
         ]  # fmt: skip
     if (group, version) == _AUTHORIZATION:
@@ -110,7 +112,11 @@ def _aggregated(kind: Kind) -> Object:
         "shortNames": list(kind.short),
         "categories": list(kind.categories),
         "subresources": [
-            {"subresource": sub, "responseKind": response, "verbs": _SUBRESOURCE_VERBS[sub]}
+            {
+                "subresource": sub,
+                "responseKind": _SCALE if sub == "scale" else response,
+                "verbs": _SUBRESOURCE_VERBS[sub],
+            }
             for sub in kind.subresources
         ],
     }

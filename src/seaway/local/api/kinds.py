@@ -20,6 +20,8 @@ class Kind:
     namespaced: bool = True
     subresources: tuple[str, ...] = ()
     """Of ``status``, ``log``, ``scale``."""
+    scale: tuple[str, str, str] = ("", "", "")
+    """For the scale subresource: paths of the wanted replicas, the replicas that run, and their selector."""
     categories: tuple[str, ...] = ()
     schema: str = ""
     """Name of its type in schemas.json, the root of its fields."""
@@ -68,9 +70,16 @@ KINDS: tuple[Kind, ...] = (
          subresources=("status",), categories=("all",), schema="V1Service"),
     Kind(group="batch", version="v1", kind="Job", plural="jobs", singular="job", subresources=("status",),
          categories=("all",), schema="V1Job", selectable=("status.successful",), generation=True),
+    Kind(group="kubeflow.org", version="v1", kind="PyTorchJob", plural="pytorchjobs", singular="pytorchjob",
+         subresources=("status", "scale"), categories=("all",), schema="PyTorchJob", custom=True, generation=True,
+         scale=("spec.pytorchReplicaSpecs.Worker.replicas", "status.replicaStatuses.Worker.active",
+                "status.replicaStatuses.Worker.selector")),
     Kind(group="serving.kserve.io", version="v1beta1", kind="InferenceService", plural="inferenceservices",
          singular="inferenceservice", short=("isvc",), subresources=("status",), categories=("all",),
          schema="InferenceService", custom=True, generation=True),
+    Kind(group="serving.kserve.io", version="v1alpha1", kind="InferenceGraph", plural="inferencegraphs",
+         singular="inferencegraph", short=("ig",), subresources=("status",), schema="InferenceGraph", custom=True,
+         generation=True),
 )  # fmt: skip
 
 BY_RESOURCE: dict[str, Kind] = {kind.resource: kind for kind in KINDS}

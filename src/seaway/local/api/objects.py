@@ -14,7 +14,7 @@ from seaway.local.api import schemas
 from seaway.local.api.kinds import BY_RESOURCE, INITIAL_NAMESPACES, Kind
 from seaway.local.api.rules.names import check_conditions, check_metadata
 from seaway.local.api.rules.table import RULES, Rules
-from seaway.local.api.status import ApiError, Cause, Object, conflict, invalid, not_found
+from seaway.local.api.status import ApiError, Cause, Object, conflict, denied, invalid, not_found
 from seaway.local.api.store import Store
 from seaway.local.api.times import now, stamp
 
@@ -79,6 +79,7 @@ class Objects:
         rules = RULES.get(kind.resource, Rules())
         manifest = rules.default(manifest)
         _raise(kind, manifest, rules.check(manifest))
+        _admit(rules, None, manifest, options)
         if options.dry_run:
             return manifest
         return self.store.create(kind.resource, manifest)
@@ -280,15 +281,16 @@ class Objects:
             after = manifest | {"metadata": metadata | {"resourceVersion": version}}
             if "status" in kind.subresources:
                 after["status"] = before.get("status") or {}
-            after = self._checked(kind, before, after)
+            after = self._checked(kind, before, after, options)
         if options.dry_run:
             return after
         return self._settle(kind, self.store.update(kind.resource, after))
 
-    def _checked(self, kind: Kind, before: Object, after: Object) -> Object:
+    def _checked(self, kind: Kind, before: Object, after: Object, options: Options) -> Object:
         rules = RULES.get(kind.resource, Rules())
         after = rules.default(after)
         _raise(kind, after, check_metadata(after) + rules.check(after) + rules.check_update(before, after))
+        _admit(rules, before, after, options)
         body = {key: value for key, value in after.items() if key not in ("metadata", "status")}
         if kind.generation and body != {key: before[key] for key in before if key not in ("metadata", "status")}:
             metadata = after["metadata"]
@@ -307,6 +309,15 @@ class Objects:
 def _raise(kind: Kind, manifest: Object, causes: list[Cause]) -> None:
     if causes:
         raise invalid(kind.kind, kind.group, manifest["metadata"].get("name", ""), causes)
+
+
+def _admit(rules: Rules, before: Object | None, after: Object, options: Options) -> None:
+    """Ask the kind's webhook, as an API server does once an object is valid."""
+    if rules.webhook is None:
+        return
+    if causes := rules.webhook.check(before, after):
+        raise denied(rules.webhook.name, causes)
+    options.warnings += rules.webhook.warn(after)
 
 
 def _disown(metadata: Object, uid: str) -> Object:

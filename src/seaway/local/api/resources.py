@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from seaway.local.api import kinds
+from seaway.local.api import kinds, scale
 from seaway.local.api.http import Answer, Request, Stream, json_answer
 from seaway.local.api.kinds import Kind
 from seaway.local.api.objects import Deletion, Objects, Options
@@ -71,6 +71,8 @@ class Resources:
         found, method = target(parts), request.method
         if found.sub == "log":
             return Stream(self._logs.read(self._get(found), request), "text/plain")
+        if found.sub == "scale":
+            return await self._scale(request, found)
         if method == "GET":
             return self._read(request, found)
         if method == "POST" and not found.name:
@@ -142,6 +144,19 @@ class Resources:
         else:
             code, made = 200, self._objects.patch(*place, request.media, body, options, sub=found.sub)
         return self._written(request, found, made, code, options)
+
+    async def _scale(self, request: Request, found: Target) -> Answer:
+        kind = found.kind
+        if request.method == "GET":
+            return json_answer(scale.read(kind, self._get(found)))
+        if request.method not in ("PUT", "PATCH"):
+            raise ApiError(405, "the server does not allow this method on the requested resource")
+        body, options = await request.document(), _options(request)
+        item = self._get(found)
+        before = scale.read(kind, item)
+        after = body if request.method == "PUT" else scale.patched(before, request.media, body)
+        made = self._objects.update(kind, found.namespace or "", found.name, scale.scaled(kind, item, after), options)
+        return json_answer(scale.read(kind, made))
 
     async def _delete(self, request: Request, found: Target) -> Answer:
         how = _deletion(request, await request.document())

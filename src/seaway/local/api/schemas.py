@@ -2,7 +2,8 @@
 
 A type is a dict from field name to what it holds, written as the official client's models write it: ``int``, ``str``,
 ``bool``, ``float``, ``datetime``, ``object`` (anything), ``list[T]``, ``dict(str, T)``, or the name of another type.
-schemas_core.json is generated from those models; schemas_serving.json is written by hand.
+schemas_core.json and schemas_training.json are generated from those models and the training operator's;
+schemas_serving.json is written by hand.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 from seaway.local.api.status import Object
 from seaway.local.api.times import parse
 
-FILES = ("schemas_core.json", "schemas_serving.json")
+FILES = ("schemas_core.json", "schemas_training.json", "schemas_serving.json")
 _JSON_NAMES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 _GO_NAMES = {"str": "string", "int": "int32", "bool": "bool", "float": "float64", "datetime": "v1.Time"}
 _INT64 = frozenset({
     "activeDeadlineSeconds", "canaryTrafficPercent", "containerConcurrency", "deletionGracePeriodSeconds",
     "expirationSeconds", "fsGroup", "generation", "observedGeneration", "runAsGroup", "runAsUser", "seconds",
-    "supplementalGroups", "terminationGracePeriodSeconds", "timeout", "tolerationSeconds", "trafficPercent",
+    "serverIdle", "serverRead", "serverWrite", "serviceClient", "supplementalGroups", "terminationGracePeriodSeconds",
+    "timeout", "tolerationSeconds", "trafficPercent", "weight",
 })  # fmt: skip
 """Fields whose ``int`` has 64 bits; all others have 32."""
 _PYTHON: dict[str, tuple[type, ...]] = {

@@ -96,11 +96,25 @@ def unsupported(field: str, value: object, supported: list[str]) -> Cause:
     return Cause(field, f"Unsupported value: {_shown(value)}: supported values: {listed}", "FieldValueNotSupported")
 
 
+def forbidden(field: str, why: str) -> Cause:
+    """A field that may not be as it is."""
+    return Cause(field, f"Forbidden: {why}", "FieldValueForbidden")
+
+
+def denied(webhook: str, causes: list[Cause]) -> ApiError:
+    """403 as of an admission webhook, with every cause."""
+    message = f'admission webhook "{webhook}" denied the request: {_listed(causes)}'
+    return ApiError(403, message, reason="Forbidden")
+
+
+def _listed(causes: list[Cause]) -> str:
+    texts = [f"{cause['field']}: {cause['message']}" if cause["field"] else cause["message"] for cause in causes]
+    return texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+
+
 def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> ApiError:
     """422 with every cause."""
-    texts = [f"{cause['field']}: {cause['message']}" for cause in causes]
-    listed = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    message = f'{resource_name(kind, group)} "{name}" is invalid: {listed}'
+    message = f'{resource_name(kind, group)} "{name}" is invalid: {_listed(causes)}'
     return ApiError(422, message, details={"name": name, "group": group, "kind": kind, "causes": list(causes)})
 
 

@@ -129,6 +129,11 @@ def _predictor(field: str) -> Callable[[Object, datetime], Cell]:
     return lambda item, at: str((item.get("status", {}).get("components") or {}).get("predictor", {}).get(field) or "")
 
 
+def _last_condition(item: Object, at: datetime) -> Cell:
+    conditions = item.get("status", {}).get("conditions") or []
+    return str(conditions[-1]["type"]) if conditions else ""
+
+
 def _ports(item: Object, at: datetime) -> Cell:
     ports = item["spec"].get("ports") or []
     return ",".join(f"{one['port']}/{one.get('protocol', 'TCP')}" for one in ports) or "<none>"
@@ -187,6 +192,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         Column("Images", _images, wide=True),
     ),
+    "pytorchjobs.kubeflow.org": (NAME, Column("State", _last_condition), AGE),
     "inferenceservices.serving.kserve.io": (
         NAME,
         Column("URL", lambda item, at: item.get("status", {}).get("url", "")),
@@ -195,6 +201,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Latest", _traffic("latest"), "integer"),
         Column("PrevRolledoutRevision", _predictor("previousRolledoutRevision")),
         Column("LatestReadyRevision", _predictor("latestReadyRevision")),
+        AGE,
+    ),
+    "inferencegraphs.serving.kserve.io": (
+        NAME,
+        Column("URL", lambda item, at: item.get("status", {}).get("url", "")),
+        Column("Ready", lambda item, at: _condition(item, "Ready").get("status", "")),
         AGE,
     ),
 }

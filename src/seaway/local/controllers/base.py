@@ -20,6 +20,8 @@ class Observed:
     """Objects whose controlling owner is this object, by uid, ordered by creation and name."""
     free_port: Callable[[], int] = lambda: 0
     """Draws a free port of 127.0.0.1."""
+    in_use: Callable[[int], bool] = lambda port: False
+    """Whether a program listens on a port of 127.0.0.1."""
 
 
 class Controller(Protocol):
@@ -27,13 +29,14 @@ class Controller(Protocol):
 
     resource: str
     """The kind it is for, for instance ``jobs.batch``."""
-    child: str
-    """The resource of what it makes, for instance ``pods``."""
+    children: tuple[str, ...]
+    """The resources of what it makes, for instance ``("pods", "services")``."""
 
     def desired(self, manifest: Object, observed: Observed) -> list[Object]:
         """The children that should be there: observed ones to keep as they are, new ones without a uid.
 
-        What is observed and not among them is deleted.
+        What is observed and not among them is deleted, before the new ones are made in the order given. A new child of
+        another kind than the first of ``children`` says its apiVersion and kind.
         """
         ...
 

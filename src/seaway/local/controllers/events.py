@@ -9,9 +9,11 @@ from seaway.local.api.times import now, parse, stamp
 
 KEPT_S = 3600
 """Seconds an Event is kept, as on a cluster."""
-_GOOD = frozenset({"Complete", "Ready", "Suspended", "SuccessCriteriaMet", "PredictorReady", "IngressReady"})
-_SILENT = frozenset({"SuccessCriteriaMet", "FailureTarget", "PredictorReady", "IngressReady"})
-"""Conditions that another condition says better."""
+_GOOD = frozenset({"Complete", "Ready", "SuccessCriteriaMet", "PredictorReady", "IngressReady", "Succeeded"})
+_NEITHER = frozenset({"Stopped", "Suspended"})
+"""Conditions that are no trouble either way."""
+_SILENT = frozenset({"SuccessCriteriaMet", "FailureTarget", "PredictorReady", "IngressReady", "Created", "Running"})
+"""Conditions that another condition or event says better."""
 
 
 class Recorder:
@@ -61,7 +63,7 @@ class Recorder:
                 continue
             if one["status"] == "Unknown" or (one["status"] == "False" and not was):
                 continue
-            bad = (one["status"] == "True") != (one["type"] in _GOOD)
+            bad = one["type"] not in _NEITHER and (one["status"] == "True") != (one["type"] in _GOOD)
             reason, text = one.get("reason") or one["type"], one.get("message") or f"{item['kind']} is {one['type']}"
             if one["type"] == "Complete":
                 reason, text = "Completed", f"{item['kind']} completed"

@@ -109,14 +109,27 @@ class Namespaces:
 
 def expire_job(objects: Objects, job: Object) -> float | None:
     """Delete a finished job ttlSecondsAfterFinished after its end; returns the seconds until then."""
-    limit = job["spec"].get("ttlSecondsAfterFinished")
-    finished = next((condition(job, one) for one in ("Complete", "Failed") if is_true(job, one)), None)
-    if limit is None or finished is None:
+    finished = next((condition(job, one) for one in ("Complete", "Failed") if is_true(job, one)), {})
+    ttl = job["spec"].get("ttlSecondsAfterFinished")
+    return _expire(objects, "jobs.batch", job, ttl, finished.get("lastTransitionTime"), "Foreground")
+
+
+def expire_pytorchjob(objects: Objects, job: Object) -> float | None:
+    """Delete a finished PyTorchJob ttlSecondsAfterFinished after its end; returns the seconds until then."""
+    policy, ended = job["spec"].get("runPolicy") or {}, (job.get("status") or {}).get("completionTime")
+    ttl = None if policy.get("suspend") else policy.get("ttlSecondsAfterFinished")
+    return _expire(objects, "pytorchjobs.kubeflow.org", job, ttl, ended, "Background")
+
+
+def _expire(
+    objects: Objects, resource: str, item: Object, ttl: int | None, ended: str | None, propagation: str
+) -> float | None:
+    if ttl is None or ended is None:
         return None
-    left = float(limit) - (now() - parse(finished["lastTransitionTime"])).total_seconds()
+    left = float(ttl) - (now() - parse(ended)).total_seconds()
     if left > 0:
         return left + 0.01
-    metadata = job["metadata"]
-    how = Deletion(propagation="Foreground", uid=metadata["uid"])
-    objects.delete(BY_RESOURCE["jobs.batch"], metadata["namespace"], metadata["name"], how)
+    metadata = item["metadata"]
+    how = Deletion(propagation=propagation, uid=metadata["uid"])
+    objects.delete(BY_RESOURCE[resource], metadata["namespace"], metadata["name"], how)
     return None

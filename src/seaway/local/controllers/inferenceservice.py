@@ -8,32 +8,34 @@ Source of conditions and model status: pkg/apis/serving/v1beta1/inference_servic
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from seaway.local.api.rules.inferenceservice import FRAMEWORKS
 from seaway.local.api.status import Object
 from seaway.local.api.times import stamp
 from seaway.local.controllers.base import Observed, is_true, set_condition
-from seaway.local.controllers.pod import LOST, SHUTDOWN
 from seaway.local.controllers.predictor import (
     FORMAT,
     PORT_ANNOTATION,
-    REVISION_LABEL,
     container_pod,
     fixed_port,
     model_pod,
 )
+from seaway.local.controllers.revisions import (
+    HASH_ANNOTATION,
+    NUMBER_ANNOTATION,
+    REVISION_LABEL,
+    ended,
+    numbered,
+    rolled,
+    split,
+)
 
-HASH_ANNOTATION = "seaway.dev/revision-hash"
-NUMBER_ANNOTATION = "seaway.dev/revision"
 _SCALING = ("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
 """Fields of a predictor whose change needs no new revision."""
-_NO_FAILURE = (LOST, SHUTDOWN)
-_HOPELESS = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError")
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,19 @@ class InferenceServiceController:
 
     Args:
         exists: whether a local path is there.
+        credentials: environment variables by which a service's package is reached.
     """
 
     resource = "inferenceservices.serving.kserve.io"
-    child = "pods"
+    children: tuple[str, ...] = ("pods",)
 
-    def __init__(self, *, exists: Callable[[str], bool] = os.path.exists) -> None:
-        self._exists = exists
+    def __init__(
+        self,
+        *,
+        exists: Callable[[str], bool] = os.path.exists,
+        credentials: Callable[[Object], list[Object]] = lambda manifest: [],
+    ) -> None:
+        self._exists, self._credentials = exists, credentials
 
     def desired(self, manifest: Object, observed: Observed) -> list[Object]:
         """Pods of the newest revision, and ready ones of an older while the newest is not ready."""
@@ -65,22 +73,13 @@ class InferenceServiceController:
         if port is None or self._problem(manifest) is not None:
             return [pod for pod in observed.children if is_true(pod, "Ready")] if port else list(observed.children)
         new, old = self._split(manifest, observed.children)
-        wanted = replicas(manifest)
-        exclusive = fixed_port(manifest) is not None
-        if sum(1 for pod in new if is_true(pod, "Ready")) >= wanted or exclusive:
-            kept = [pod for pod in old if pod["metadata"].get("deletionTimestamp")]
-        else:
-            kept = [pod for pod in old if is_true(pod, "Ready") or pod["metadata"].get("deletionTimestamp")]
-        lasting = [pod for pod in new if not pod["metadata"].get("deletionTimestamp")]
-        # The ready ones first: what goes when there are too many is what serves least.
-        lasting.sort(key=lambda pod: not is_true(pod, "Ready"))
-        kept += lasting[:wanted] + [pod for pod in new if pod not in lasting]
-        if exclusive and old:
-            return kept
-        build = model_pod if manifest["spec"]["predictor"].get("model") else container_pod
+        kept, missing = rolled(new, old, replicas(manifest), exclusive=fixed_port(manifest) is not None)
+        build = container_pod
+        if manifest["spec"]["predictor"].get("model"):
+            build = partial(model_pod, credentials=self._credentials(manifest))
         name = revision_name(manifest, self._revision(manifest)[0])
-        missing = range(max(0, wanted - len(lasting)))
-        return kept + [build(manifest, name, service_port=int(port), free_port=observed.free_port) for _ in missing]
+        port = int(port)
+        return kept + [build(manifest, name, service_port=port, free_port=observed.free_port) for _ in range(missing)]
 
     def status(self, manifest: Object, observed: Observed) -> Object:
         """Conditions, URL, revisions and the model's state."""
@@ -128,15 +127,10 @@ class InferenceServiceController:
     def _revision(self, manifest: Object) -> tuple[int, str]:
         """Number and hash of the newest revision: the next number when the predictor is another."""
         predictor = {key: value for key, value in manifest["spec"]["predictor"].items() if key not in _SCALING}
-        digest = hashlib.sha256(json.dumps(predictor, sort_keys=True).encode()).hexdigest()[:16]
-        known = (manifest.get("status") or {}).get("annotations") or {}
-        number = int(known.get(NUMBER_ANNOTATION, 0))
-        return (number if known.get(HASH_ANNOTATION) == digest else number + 1), digest
+        return numbered(manifest, predictor)
 
     def _split(self, manifest: Object, pods: Sequence[Object]) -> tuple[list[Object], list[Object]]:
-        newest = revision_name(manifest, self._revision(manifest)[0])
-        new = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(REVISION_LABEL) == newest]
-        return new, [pod for pod in pods if pod not in new]
+        return split(pods, revision_name(manifest, self._revision(manifest)[0]))
 
     def _problem(self, manifest: Object) -> Failure | None:
         """What keeps a predictor from ever being started here."""
@@ -170,20 +164,12 @@ class InferenceServiceController:
         problem = self._problem(manifest)
         if problem is not None:
             return problem
-        for pod in pods:
-            for one in (pod.get("status") or {}).get("containerStatuses") or []:
-                waiting = one.get("state", {}).get("waiting") or {}
-                if waiting.get("reason") in _HOPELESS:
-                    return Failure("InvalidPredictorSpec", f"{waiting['reason']}: {waiting.get('message', '')}")
-                ended = one.get("state", {}).get("terminated") or one.get("lastState", {}).get("terminated")
-                if (
-                    ended
-                    and not one.get("ready")
-                    and ended.get("reason") not in ("NodeShutdown", "ContainerStatusUnknown")
-                ):
-                    said = ended.get("message") or f"the server ended with exit code {ended['exitCode']}"
-                    return Failure("RuntimeUnhealthy" if was_ready else "ModelLoadFailed", said, ended["exitCode"])
-        return None
+        found = ended(pods)
+        if found is None:
+            return None
+        if found.reason:
+            return Failure("InvalidPredictorSpec", f"{found.reason}: {found.message}")
+        return Failure("RuntimeUnhealthy" if was_ready else "ModelLoadFailed", found.message, found.exit_code)
 
 
 def replicas(manifest: Object) -> int:

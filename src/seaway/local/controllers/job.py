@@ -29,7 +29,7 @@ class JobController:
     """
 
     resource = "jobs.batch"
-    child = "pods"
+    children: tuple[str, ...] = ("pods",)
 
     def __init__(self, *, backoff_s: float = BACKOFF_S) -> None:
         self._backoff_s = backoff_s

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from seaway.local.api.kinds import BY_KIND, BY_RESOURCE
+from seaway.local.api.kinds import BY_KIND, BY_RESOURCE, Kind
 from seaway.local.api.objects import Deletion, Objects
 from seaway.local.api.status import ApiError, Object
 from seaway.local.api.store import Change
@@ -100,14 +100,29 @@ class Loop:
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             due = min(RETRY_LIMIT_S, RETRY_S * 2 ** (failures - 1))
-            if not isinstance(error, ApiError) or error.code != 409:
+            if not isinstance(error, ApiError) or error.code >= 500:
                 _log.exception("%s %s/%s could not be reconciled; again in %.1f s", *key, due)
+            elif error.code != 409:
+                # The object asks for what the API refuses; an event says so to its owner.
+                _log.warning("%s %s/%s could not be reconciled; again in %.1f s: %s", *key, due, error.message)
         if due is not None:
             self._timers[key] = asyncio.get_running_loop().call_later(max(0.0, due), self._enqueue, key)
 
 
+Tell = Callable[[Object, Object | None, Object], list[tuple[str, str, str]]]
+"""Of an object, a child of it before a change (None: it is new) and after: what of the change is worth telling of the
+object, as events of type, reason and message."""
+
+
 class Controlled:
-    """Reconciles the objects of one pure controller: children first, then the status."""
+    """Reconciles the objects of one pure controller: children first, then the status.
+
+    Args:
+        free_port: draws a free port of 127.0.0.1.
+        in_use: whether a program listens on a port of 127.0.0.1.
+        after: called with every object once it is as it should be; returns the seconds until it must be called again.
+        tell: the events that changes of children make.
+    """
 
     def __init__(
         self,
@@ -116,12 +131,17 @@ class Controlled:
         recorder: Recorder,
         *,
         free_port: Callable[[], int] = lambda: 0,
+        in_use: Callable[[int], bool] = lambda port: False,
         after: Callable[[Object], float | None] = lambda item: None,
+        tell: Tell | None = None,
     ) -> None:
         self._controller, self._objects, self._recorder = controller, objects, recorder
-        self._free_port, self._after = free_port, after
+        self._free_port, self._in_use, self._after = free_port, in_use, after
         self._kind = BY_RESOURCE[controller.resource]
-        self._child = BY_RESOURCE[controller.child]
+        self._children = {kind.kind: kind for kind in (BY_RESOURCE[one] for one in controller.children)}
+        self._tell = tell
+        if tell is not None:
+            objects.store.listen(self._changed)
 
     def reconcile(self, item: Object) -> float | None:
         """One look at one object."""
@@ -153,11 +173,11 @@ class Controlled:
         found = [
             child
             for resource, child in self._objects.store.owned(uid)
-            if resource == self._child.resource and controller_uid(child) == uid
+            if resource in self._controller.children and controller_uid(child) == uid
         ]
         found.sort(key=lambda child: (int(child["metadata"].get("creationTimestamp") is None),
                                       child["metadata"]["creationTimestamp"], child["metadata"]["name"]))  # fmt: skip
-        return Observed(now=now(), children=tuple(found), free_port=self._free_port)
+        return Observed(now=now(), children=tuple(found), free_port=self._free_port, in_use=self._in_use)
 
     def _write_status(self, item: Object, observed: Observed) -> Object:
         before = item.get("status") or {}
@@ -169,18 +189,40 @@ class Controlled:
         return found
 
     def _create(self, item: Object, child: Object) -> None:
-        namespace = item["metadata"].get("namespace", "")
+        namespace, kind = item["metadata"].get("namespace", ""), self._kind_of(child)
         try:
-            made = self._objects.create(self._child, namespace, child)
+            made = self._objects.create(kind, namespace, child)
         except ApiError as error:
-            self._recorder.record(item, "Warning", "FailedCreate", f"Error creating: {error.message}")
+            text = f"Error creating: {error.message}"
+            self._recorder.record(item, "Warning", self._reason("FailedCreate", kind), text)
             raise
-        text = f"Created {self._child.singular}: {made['metadata']['name']}"
-        self._recorder.record(item, "Normal", "SuccessfulCreate", text)
+        text = f"Created {kind.singular}: {made['metadata']['name']}"
+        self._recorder.record(item, "Normal", self._reason("SuccessfulCreate", kind), text)
 
     def _delete(self, item: Object, child: Object) -> None:
-        metadata = child["metadata"]
+        metadata, kind = child["metadata"], self._kind_of(child)
         how = Deletion(uid=metadata["uid"])
-        self._objects.delete(self._child, metadata.get("namespace", ""), metadata["name"], how)
-        text = f"Deleted {self._child.singular}: {metadata['name']}"
-        self._recorder.record(item, "Normal", "SuccessfulDelete", text)
+        self._objects.delete(kind, metadata.get("namespace", ""), metadata["name"], how)
+        text = f"Deleted {kind.singular}: {metadata['name']}"
+        self._recorder.record(item, "Normal", self._reason("SuccessfulDelete", kind), text)
+
+    def _kind_of(self, child: Object) -> Kind:
+        first = next(iter(self._children))
+        return self._children[child.get("kind", first)]
+
+    def _reason(self, what: str, kind: Kind) -> str:
+        """Of children of several kinds the reason names the kind, as the training operator's do."""
+        return what + kind.kind if len(self._children) > 1 else what
+
+    def _changed(self, change: Change) -> None:
+        """Tell the owner's story; its object is looked up, as a child knows only its name."""
+        if self._tell is None or change.type == "DELETED" or change.resource not in self._controller.children:
+            return
+        uid, metadata = controller_uid(change.object), change.object["metadata"]
+        owner = next((one for one in metadata.get("ownerReferences") or () if one["uid"] == uid), None)
+        if owner is None or owner["kind"] != self._kind.kind:
+            return
+        item = self._objects.store.find(self._kind.resource, metadata.get("namespace", ""), owner["name"])
+        if item is not None and item["metadata"]["uid"] == uid:
+            for event in self._tell(item, change.previous, change.object):
+                self._recorder.record(item, *event)

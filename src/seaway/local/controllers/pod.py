@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from seaway.local.api.status import Object
 from seaway.local.api.times import parse, stamp
 from seaway.local.controllers.base import set_condition
+from seaway.local.controllers.scheduling import REASON
 
 CRASH_DELAY_S, CRASH_DELAY_LIMIT_S = 10.0, 300.0
 """The wait before a container's second restart, doubling up to the limit; the first restart is at once."""
@@ -51,6 +52,8 @@ class Seen:
     """The latest runs of each container, oldest first."""
     waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Reason and message for containers that could not be started."""
+    lacking: str = ""
+    """Why the pod cannot be placed on this machine."""
 
     def last(self, container: Object) -> Run | None:
         """A container's latest run."""
@@ -78,6 +81,8 @@ def plan(pod: Object, seen: Seen, *, crash_delay_s: float = CRASH_DELAY_S) -> Pl
     """What a pod needs done."""
     spec, metadata = pod["spec"], pod["metadata"]
     running = [one for one in _containers(spec) if (run := seen.last(one)) is not None and run.finished is None]
+    if unplaced(seen) and not metadata.get("deletionTimestamp"):
+        return Plan()
     if metadata.get("deletionTimestamp"):
         left = (parse(metadata["deletionTimestamp"]) - seen.now).total_seconds()
         return Plan(stop=bool(running), kill=bool(running) and left <= 0, gone=not running, due_s=max(0.05, left))
@@ -92,6 +97,11 @@ def plan(pod: Object, seen: Seen, *, crash_delay_s: float = CRASH_DELAY_S) -> Pl
     if spec.get("activeDeadlineSeconds") is not None and pod.get("status", {}).get("startTime"):
         due = [*due, max(0.0, -_seconds_over(pod, seen)) + 0.01]
     return Plan(start=tuple(start), due_s=min(due) if due else None)
+
+
+def unplaced(seen: Seen) -> bool:
+    """Whether a pod waits for a machine that has what it asks for; one that has begun does not."""
+    return bool(seen.lacking) and not any(seen.runs.values())
 
 
 def past_deadline(pod: Object, seen: Seen) -> bool:
@@ -152,6 +162,10 @@ def _wait(run: Run | None, policy: str, seen: Seen, crash_delay_s: float) -> flo
 def status(pod: Object, seen: Seen, *, crash_delay_s: float = CRASH_DELAY_S) -> Object:
     """The pod's status."""
     spec, before = pod["spec"], pod.get("status") or {}
+    if unplaced(seen):
+        known = before.get("conditions") or []
+        waits = set_condition(known, "PodScheduled", False, seen.now, reason=REASON, message=seen.lacking)
+        return before | {"phase": "Pending", "conditions": waits}
     names = [one["name"] for one in _containers(spec)]
     begun = any(seen.runs.get(name) for name in names) or any(name in seen.waiting for name in names)
     found = {key: value for key, value in before.items() if key not in ("conditions", "phase")}

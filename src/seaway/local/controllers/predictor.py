@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from seaway.local.api.status import Object
 from seaway.local.controllers.base import owner_reference
+from seaway.local.controllers.revisions import REVISION_LABEL
 
 FORMAT = "seaway"
 """The modelFormat of model packages."""
 PORT_ANNOTATION = "seaway.dev/port"
 """On a service's status: its port. On a pod: the pod's own port."""
-REVISION_LABEL = "seaway.dev/revision"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 CONTAINER = "kserve-container"
 """The name that KServe gives the container that serves."""
@@ -26,8 +26,23 @@ _POD_FIELDS = (
 )
 
 
-def model_pod(manifest: Object, revision: str, *, service_port: int, free_port: Callable[[], int]) -> Object:
-    """A pod that serves a model package on a port of its own and on the service's."""
+def model_pod(
+    manifest: Object,
+    revision: str,
+    *,
+    service_port: int,
+    free_port: Callable[[], int],
+    credentials: Sequence[Object] = (),
+) -> Object:
+    """A pod that serves a model package on a port of its own and on the service's.
+
+    Args:
+        manifest: the InferenceService.
+        revision: its name.
+        service_port: where the service answers.
+        free_port: draws a port.
+        credentials: environment variables by which the package is reached.
+    """
     name, model, port = manifest["metadata"]["name"], manifest["spec"]["predictor"]["model"], free_port()
     command = ["python", "-m", "seaway.serving", "--model", f"{name}={model['storageUri']}", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--port", str(service_port)]
@@ -37,7 +52,7 @@ def model_pod(manifest: Object, revision: str, *, service_port: int, free_port: 
         "image": model.get("image") or "seaway-server",
         "command": command,
         "args": list(model.get("args") or []),
-        "env": [{"name": "SEAWAY_SERVICE", "value": name}, *(model.get("env") or [])],
+        "env": [{"name": "SEAWAY_SERVICE", "value": name}, *credentials, *(model.get("env") or [])],
         "ports": [{"containerPort": port}],
         "readinessProbe": {
             "httpGet": {"path": "/v2/health/ready", "port": port},

@@ -30,6 +30,7 @@ class RecordedTaskHandler(subprocess_task_handler.SubprocessTaskHandler):  # typ
     """Runs a task in a process, and records it if it does not do so itself."""
 
     full_command: list[str]
+    env_vars: dict[str, str]
 
     def run(self) -> status.Status:
         """Run the task to its end."""
@@ -42,6 +43,8 @@ class RecordedTaskHandler(subprocess_task_handler.SubprocessTaskHandler):  # typ
         if record.log is not None and shutil.which("bash"):
             tee = ["bash", "-o", "pipefail", "-c", '"$@" 2>&1 | tee -a "$0"', str(record.log)]
             self.full_command = [*tee, *self.full_command]
+        if record.traceparent:
+            self.env_vars = {**self.env_vars, "TRACEPARENT": record.traceparent}
         found = super().run()
         if found == status.Status.SUCCESS:
             record.end("succeeded", outputs=outputs(given))

@@ -22,6 +22,8 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][-A-Za-z0-9_.]*)\)")
 _LABEL_PATH = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _PYTHONS = ("python", "python3")
 _KEPT = ("LANG", "LC_ALL", "TZ")
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
+"""Where training containers mount an emptyDir, as a container's own is small; the machine's is there already."""
 
 
 class ContainerError(Exception):
@@ -191,6 +193,8 @@ def _refuse_mounts(pod: Object, container: Object) -> None:
     }
     for mount in container.get("volumeMounts") or []:
         source = kinds.get(mount.get("name"), "")
+        if (source, mount.get("mountPath")) == ("emptyDir", _SHARED_MEMORY):
+            continue
         if source == "hostPath":
             volume = next(one for one in pod["spec"]["volumes"] if one["name"] == mount["name"])
             if volume["hostPath"].get("path") == mount.get("mountPath"):

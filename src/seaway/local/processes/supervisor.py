@@ -17,8 +17,11 @@ from seaway.local.api.status import Object
 from seaway.local.api.store import Change
 from seaway.local.api.times import now
 from seaway.local.controllers import pod as pods
+from seaway.local.controllers.base import condition
 from seaway.local.controllers.events import Recorder
+from seaway.local.controllers.scheduling import insufficient
 from seaway.local.processes.attempt import SHUTDOWN_S, Attempt, discard, sweep
+from seaway.local.processes.devices import devices
 from seaway.local.processes.environment import ContainerError, launch
 from seaway.local.processes.probes import Prober
 from seaway.local.processes.quantity import quantity
@@ -52,6 +55,7 @@ class Supervisor:
     ) -> None:
         self._objects, self._recorder, self._folder, self._base = objects, recorder, folder, base
         self._look, self._crash_delay_s = look, crash_delay_s
+        self._capacity = devices()
         self._kind = BY_RESOURCE["pods"]
         self._attempts: dict[str, dict[str, list[Attempt]]] = {}
         self._held: dict[tuple[str, str], tuple[str, str, float]] = {}
@@ -78,7 +82,7 @@ class Supervisor:
     def reconcile(self, pod: Object) -> float | None:
         """One look at one pod."""
         uid = pod["metadata"]["uid"]
-        seen = self._seen(uid)
+        seen = self._seen(pod)
         plan = pods.plan(pod, seen, crash_delay_s=self._crash_delay_s)
         if plan.gone:
             self._write_status(pod)
@@ -216,20 +220,24 @@ class Supervisor:
     def _running(self, uid: str) -> list[Attempt]:
         return [one for found in self._attempts.get(uid, {}).values() for one in found if one.running]
 
-    def _seen(self, uid: str) -> pods.Seen:
+    def _seen(self, pod: Object) -> pods.Seen:
+        uid = pod["metadata"]["uid"]
         runs = {name: tuple(_run(one) for one in found) for name, found in self._attempts.get(uid, {}).items() if found}
         waiting = {name: held[:2] for (owner, name), held in self._held.items() if owner == uid}
-        return pods.Seen(now=now(), runs=runs, waiting=waiting)
+        return pods.Seen(now=now(), runs=runs, waiting=waiting, lacking=insufficient(pod, self._capacity))
 
     def _write_status(self, pod: Object) -> None:
         metadata = pod["metadata"]
         current = self._objects.store.find("pods", metadata["namespace"], metadata["name"])
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
             return
-        found = pods.status(current, self._seen(metadata["uid"]), crash_delay_s=self._crash_delay_s)
-        for one in found["containerStatuses"]:
+        found = pods.status(current, self._seen(current), crash_delay_s=self._crash_delay_s)
+        for one in found.get("containerStatuses") or []:
             _explain(one, _container(pod, one["name"]), self._attempts.get(metadata["uid"], {}).get(one["name"], []))
-        self._objects.set_status(self._kind, current, found)
+        written = self._objects.set_status(self._kind, current, found)
+        placed = condition(written, "PodScheduled")
+        if placed.get("status") == "False" and condition(current, "PodScheduled") != placed:
+            self._recorder.record(pod, "Warning", "FailedScheduling", placed["message"], component="default-scheduler")
 
     async def _watch_memory(self) -> None:
         while True:

@@ -1,0 +1,10 @@
+"""The PyTorch worker: ``python -m seaway.training.pytorch`` with a TrainSpec in the environment, one process a rank."""
+
+from __future__ import annotations
+
+from seaway.training import worker
+from seaway.training.pytorch.fit import fit
+from seaway.training.pytorch.group import joined
+
+if __name__ == "__main__":
+    raise SystemExit(worker.main(fit, joined))
