@@ -131,8 +131,11 @@ class Linear:
 
     def _standardized(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite becomes 0 below
-            rows = ((matrix - self._mean) / self._scale).astype(np.float32, copy=False)
-        rows[~np.isfinite(rows)] = 0.0
+            rows = matrix - self._mean
+            rows /= self._scale
+            for column in np.flatnonzero(~np.isfinite(rows.sum(axis=0, dtype=np.float64))):
+                values = rows[:, column]
+                values[~np.isfinite(values)] = 0.0
         return rows
 
 

@@ -13,7 +13,7 @@ import torch
 from seaway.training.cores import cores
 from seaway.training.pytorch import group
 
-WORTH_A_THREAD = 1e8
+WORTH_A_THREAD = 4e8
 """Multiplications of a step that pay for one thread more: with fewer, threads mostly wait for each other."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
