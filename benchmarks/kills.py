@@ -41,10 +41,10 @@ def main() -> int:
         env = {**os.environ, "SEAWAY_HOME": str(home), "SEAWAY_PORT": str(port), "OMP_NUM_THREADS": "1"}
         env.pop("KUBECONFIG", None)
         data = table(Path(root) / "trips.csv")
-        seaway("up", env=env)
+        seaway("up", "--detach", env=env)
         try:
             whole, _, seconds = one(env, data, home, None)
-            print(f"undisturbed: {whole} in {seconds:.1f} s")
+            print(f"undisturbed: {whole} in {seconds:.1f} s", flush=True)
             for number in range(chosen.times):
                 after = draw.uniform(0.2, seconds)
                 ended, words, took = one(env, data, home, after)
@@ -84,7 +84,7 @@ def one(env: dict[str, str], data: Path, home: Path, after: float | None) -> tup
 
 def look(env: dict[str, str], home: Path) -> list[str]:
     """What is wrong now that the run has ended."""
-    seaway("up", env=env)
+    seaway("up", "--detach", env=env)
     kubeconfig = str(home / "kubeconfig")
     found = json.loads(
         subprocess.run(

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -45,6 +46,11 @@ _INSTALLED_BY = {
 TRANSIENT = (0, 410, 429, 500, 502, 503, 504)
 """Statuses after which the same request may well succeed; 0 is no answer at all."""
 
+_AWAY = (0, 502, 503, 504)
+"""Statuses of a server that is not there for the moment."""
+PATIENCE_S = 30.0
+"""For so long a step that is no job's waits for the API server."""
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -77,16 +83,18 @@ class Stream(Generic[T]):
 class Api:
     """A connection to one API server and a namespace in it."""
 
-    def __init__(self, client: ApiClient, *, namespace: str) -> None:
+    def __init__(self, client: ApiClient, *, namespace: str, patience_s: float = 0.0) -> None:
         self._client = client
+        self._patience_s = patience_s
         self.namespace = namespace
 
     @classmethod
-    def connect(cls, namespace: str = "") -> Api:
+    def connect(cls, namespace: str = "", *, patience_s: float = 0.0) -> Api:
         """The API of the cluster that this pod runs in, else of the kubeconfig's current context.
 
         Args:
             namespace: of all objects; by default the pod's own, else the context's.
+            patience_s: for so long a request that may be repeated is, while the server does not answer.
 
         Raises:
             LaunchError: there is no cluster to speak to.
@@ -108,7 +116,7 @@ class Api:
                 f"there must be a cluster or a laptop to speak to, found none ({e}): run `seaway up`, or set KUBECONFIG"
             ) from e
         configuration.retries = False  # a repeated POST could create twice; callers repeat where it is safe
-        return cls(client.ApiClient(configuration), namespace=namespace or found)
+        return cls(client.ApiClient(configuration), namespace=namespace or found, patience_s=patience_s)
 
     @property
     def host(self) -> str:
@@ -195,8 +203,17 @@ class Api:
         return f"{path}/{name}" if name else path
 
     def _object(self, method: str, path: str, **options: Any) -> Object:
-        found: Object = json.loads(self._call(method, path, **options).data)
-        return found
+        ends, delay_s = time.monotonic() + self._patience_s, 0.1
+        while True:
+            try:
+                found: Object = json.loads(self._call(method, path, **options).data)
+                return found
+            except ApiError as e:
+                # a creation that was not answered may have happened; an apply comes to the same
+                if method == "POST" or e.status not in _AWAY or time.monotonic() > ends:
+                    raise
+            time.sleep(delay_s)
+            delay_s = min(delay_s * 2, 2.0)
 
     def _call(
         self,

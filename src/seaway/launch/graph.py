@@ -17,7 +17,7 @@ from typing import Any
 
 from seaway.errors import InputError, LaunchError
 from seaway.graphs.lint import errors, lint
-from seaway.launch.api import Api, Object
+from seaway.launch.api import PATIENCE_S, Api, Object
 from seaway.launch.graph_check import ROWS, Checked, check
 from seaway.launch.graph_ready import apply_graph, put_back
 from seaway.launch.graph_services import addresses, described
@@ -95,7 +95,7 @@ def deploy_graph(
     form = graph_form(graph)
     if sample and isinstance(form, Nodes):
         raise InputError("sample must be empty for a graph of nodes: only of a chain or a split is the answer known")
-    api = Api.connect(namespace)
+    api = Api.connect(namespace, patience_s=PATIENCE_S)
     identity = identify(api)
     name = names.dns_label(name)
     known = addresses(api, form.services, timeout_s=timeout_s, assume=dry_run)

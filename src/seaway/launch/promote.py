@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seaway.errors import NotPromotedError
-from seaway.launch.api import Api, Object
+from seaway.launch.api import PATIENCE_S, Api, Object
 from seaway.launch.identity import identify
 from seaway.launch.service import VERSION_ANNOTATION, deploy, served
 from seaway.launch.settings import Settings
@@ -42,7 +42,8 @@ class Promoted:
 
 def champion_uri(service: str, *, namespace: str = "") -> str:
     """Storage URI of the model that a service now serves; empty when there is no such service."""
-    found = served(Api.connect(namespace), names.dns_label(service)) if service else None
+    api = Api.connect(namespace, patience_s=PATIENCE_S) if service else None
+    found = served(api, names.dns_label(service)) if api else None
     return found.storage_uri if found is not None else ""
 
 
@@ -91,7 +92,7 @@ def promote(
         NotPromotedError: the gate said no, and that is an error.
         LaunchError: the service does not get ready; what served before serves on.
     """
-    api = Api.connect(namespace)
+    api = Api.connect(namespace, patience_s=PATIENCE_S)
     identity = identify(api)
     info = package.read_info(model)
     name = names.dns_label(service or info["name"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from seaway.errors import InputError, LaunchError
 from seaway.launch import endpoint
-from seaway.launch.api import Api
+from seaway.launch.api import PATIENCE_S, Api
 from seaway.launch.service import served
 from seaway.model import package
 from seaway.observe import logs
@@ -52,7 +52,7 @@ def smoke_test(
     """
     name = names.dns_label(service)
     if not url:
-        found = served(Api.connect(namespace), name)
+        found = served(Api.connect(namespace, patience_s=PATIENCE_S), name)
         if found is None or not found.url:
             raise LaunchError(f"InferenceService {name} must be there and have a URL: was the model promoted?")
         url = found.url
