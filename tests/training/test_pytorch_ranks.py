@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch.distributed as dist
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from seaway.model import package
 from seaway.training.place import Place
 from seaway.training.pytorch import pulse
+from seaway.training.pytorch.fit import train
 from seaway.training.spec import EXIT_INPUT, EXIT_PEER, TrainSpec
 from tests.support.waiting import until
 from tests.training.inputs import Replicas, free_port, weather_spec
@@ -35,6 +37,10 @@ def model(spec: TrainSpec) -> bytes:
     return (Path(spec.output) / "model.onnx").read_bytes()
 
 
+def history(spec: TrainSpec) -> Any:
+    return json.loads((Path(spec.output) / "native" / "network.json").read_text())["losses"]
+
+
 def test_two_ranks_train_one_model_and_again_when_one_was_killed(tmp_path: Path, replicas: Replicas) -> None:
     whole = weather_spec(tmp_path, "two", rows=3001, epochs=12, patience=0, hidden=[32, 32], batch_size=128)
     ranks = replicas.start(whole)
@@ -49,7 +55,7 @@ def test_two_ranks_train_one_model_and_again_when_one_was_killed(tmp_path: Path,
     for rank, replica in enumerate(ranks):
         spans = replica.spans()
         assert all(s["attributes"]["rank"] == rank for s in spans)
-        assert {"fit", "read training rows", "epoch 1", "epoch 12"} <= {s["name"] for s in spans}
+        assert {"meet", "fit", "read training rows", "epoch 1", "epoch 12"} <= {s["name"] for s in spans}
         assert ("package" in {s["name"] for s in spans}) == (rank == 0)
 
     cut = dataclasses.replace(whole, output=str(tmp_path / "cut"), checkpoints=str(tmp_path / "kept"))
@@ -64,8 +70,7 @@ def test_two_ranks_train_one_model_and_again_when_one_was_killed(tmp_path: Path,
     assert [r.wait() for r in ranks] == [0, 0], ranks[0].text()[-3000:]
     assert "goes on from a checkpoint" in ranks[1].text()
     assert '"message": "epoch 1"' not in ranks[0].text()
-    histories = [json.loads((Path(s.output) / "native" / "network.json").read_text())["losses"] for s in (whole, cut)]
-    assert histories[0] == histories[1]
+    assert history(whole) == history(cut)
     assert model(whole) == model(cut)
     assert not (tmp_path / "kept").exists()
 
@@ -132,3 +137,16 @@ def test_a_rank_without_a_sign_of_life_is_missed() -> None:
             assert told == []
         until(lambda: len(told) == 2, what="both others miss rank 2")
     assert {t.split(":")[1] for t in told} == {" no sign of life from rank 2 for 1 s"}
+
+
+def test_two_ranks_compute_what_one_does(tmp_path: Path, replicas: Replicas) -> None:
+    """Every row of a step counts the same, though one rank has more of them: whole batches, nothing left to chance."""
+    spec = weather_spec(tmp_path, "three", rows=301, epochs=4, batch_size=1000, dropout=0, class_weight="balanced")
+    two = dataclasses.replace(spec, output=str(tmp_path / "two"))
+    ranks = replicas.start(two)
+    train(spec)
+    assert [r.wait() for r in ranks] == [0, 0], ranks[0].text()[-3000:]
+    one_of, two_of = (history(s) for s in (spec, two))
+    assert [e["loss"] for e in two_of] == pytest.approx([e["loss"] for e in one_of], rel=1e-5)
+    assert [e["validation_loss"] for e in two_of] == pytest.approx([e["validation_loss"] for e in one_of], rel=1e-5)
+    assert one_of[3]["loss"] < one_of[0]["loss"]

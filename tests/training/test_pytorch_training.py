@@ -22,6 +22,7 @@ from seaway.training.pytorch.model import restored
 from seaway.training.spec import TrainSpec
 from seaway.training.tables import TARGET
 from tests.support import weather
+from tests.support.object_store import ObjectStore
 from tests.support.tiny_features import tiny_contract
 from tests.support.tiny_package import make_inputs
 from tests.training.inputs import weather_spec
@@ -206,17 +207,19 @@ class CutError(Exception):
     """Stands for whatever ends a process."""
 
 
-def cut_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    """Have the training end right after a checkpoint is written."""
-    write = checkpoints.write
+def cut_off(monkeypatch: pytest.MonkeyPatch, spec: TrainSpec, *, epoch: int) -> None:
+    """Train until a checkpoint of ``epoch`` is written, and no further."""
+    write, last = checkpoints.write, epoch
 
     def then_end(spec: TrainSpec, place: Place, content: bytes, *, epoch: int, ended: bool = False) -> None:
         write(spec, place, content, epoch=epoch, ended=ended)
         if epoch == last:
             raise CutError
 
-    last = epoch
-    monkeypatch.setattr(checkpoints, "write", then_end)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "write", then_end)
+        with pytest.raises(CutError):
+            train(spec)
 
 
 def losses(spec: TrainSpec) -> Any:
@@ -229,10 +232,7 @@ def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(
     whole = weather_spec(tmp_path, "two", **QUICK)
     train(whole)
     cut = dataclasses.replace(whole, output=str(tmp_path / "cut"), checkpoints=str(tmp_path / "kept"))
-    with monkeypatch.context() as patched:
-        cut_after(patched, 3)
-        with pytest.raises(CutError):
-            train(cut)
+    cut_off(monkeypatch, cut, epoch=3)
     kept = sorted((tmp_path / "kept").iterdir())
     assert [p.name[-17:] for p in kept] == ["00002.safetensors", "00003.safetensors"]
     kept[1].write_bytes(kept[1].read_bytes()[:1000])  # as a disk may lose it: the one before is taken
@@ -242,15 +242,26 @@ def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(
     assert not (tmp_path / "kept").exists()
 
 
+def test_checkpoints_may_be_in_an_object_store(
+    tmp_path: Path, s3: ObjectStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = weather_spec(tmp_path, "value", **QUICK)
+    spec = dataclasses.replace(spec, checkpoints="s3://box/models/weather.checkpoints")
+    cut_off(monkeypatch, spec, epoch=3)
+    assert [k[-17:] for k in s3.keys("box")] == ["00002.safetensors", "00003.safetensors"]
+    caplog.set_level("INFO")
+    train(spec)
+    assert "goes on from a checkpoint" in caplog.text
+    assert [e["epoch"] for e in losses(spec)][:4] == [1, 2, 3, 4]
+    assert s3.keys("box") == []
+
+
 def test_a_checkpoint_of_other_data_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = weather_spec(tmp_path, "two", **QUICK, patience=0)
     spec = dataclasses.replace(spec, checkpoints=str(tmp_path / "kept"))
-    with monkeypatch.context() as patched:
-        cut_after(patched, 2)
-        with pytest.raises(CutError):
-            train(spec)
+    cut_off(monkeypatch, spec, epoch=2)
     caplog.set_level("INFO")
     train(dataclasses.replace(spec, dataset_digest="1" * 64))
     assert "checkpoints of another training are not used" in caplog.text

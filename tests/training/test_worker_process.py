@@ -54,6 +54,15 @@ def test_a_wrong_input_ends_in_one_line_and_exit_code_1(tmp_path: Path) -> None:
     assert not Path(spec.output).exists()
 
 
+def test_a_store_that_does_not_answer_is_worth_a_retry(tmp_path: Path) -> None:
+    spec = dataclasses.replace(make_inputs(tmp_path, tiny_contract(), rows=60), contract="s3://box/contract")
+    nobody = {"SEAWAY_S3_ENDPOINT": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    env = environment(spec) | nobody
+    done = subprocess.run(COMMAND, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: s3://box/contract")
+
+
 def test_a_missing_spec_is_told() -> None:
     done = run(None)
     assert done.returncode == 65

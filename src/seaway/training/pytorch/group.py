@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,8 @@ def joined(spec: TrainSpec) -> Iterator[Place]:
     timeout = timeout_s(os.environ)
     _stay_on_this_machine(os.environ["MASTER_ADDR"])
     with heard_in_native_code():
-        store = meeting.meet(spec, place, timeout_s=timeout)
+        with place.span("meet"):
+            store = meeting.meet(spec, place, timeout_s=timeout)
         try:
             dist.init_process_group(
                 "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
@@ -73,7 +75,7 @@ def joined(spec: TrainSpec) -> Iterator[Place]:
             raise PeerLostError(
                 f"rank {place.rank} of {place.world_size} cannot go on: "
                 + (f"no word from rank {', '.join(map(str, silent))}" if silent else "a connection broke")
-                + f" ({str(e).splitlines()[0][:200]}): the log of that replica says why; "
+                + f" ({_short(e)}): the log of that replica says why; "
                 "all ranks must start anew, from the last checkpoint if the spec names a folder for them"
             ) from e
         dist.destroy_process_group()
@@ -157,6 +159,12 @@ def share(content: bytes) -> bytes:
 def _of_peers(error: RuntimeError) -> bool:
     """Whether an error of torch comes from a connection to another rank; gloo's have no class of their own."""
     return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL", "Gloo"))
+
+
+def _short(error: RuntimeError) -> str:
+    """What broke, without the file of gloo's that noticed, and its advice."""
+    first = str(error).splitlines()[0]
+    return re.sub(r"^\[\S+\] ", "", first).split(". This is typically")[0][:200]
 
 
 def _silent(store: Any, place: Place) -> list[int]:

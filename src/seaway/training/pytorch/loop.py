@@ -144,13 +144,13 @@ class Training:
 
     def _epoch(self, rows: Rows, number: int) -> float:
         """One pass over all ranks' rows, in the same number of steps on each; the mean loss."""
-        place, size = self._place, self._wanted.batch_size
+        place = self._place
         sequence = np.random.SeedSequence([self._seed, number, place.rank])
         random = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         torch.manual_seed(int(sequence.generate_state(2)[1]))  # of dropout
         order = torch.randperm(len(rows), generator=random)
-        steps = -(-rows.total // size)
         lengths = [Place(rank=r, world_size=place.world_size).part(rows.total)[1] for r in range(place.world_size)]
+        steps = -(-max(lengths) // max(1, self._wanted.batch_size // place.world_size))
         summed = 0.0
         self._parallel.train()
         for step in range(steps):
