@@ -17,6 +17,7 @@ import numpy as np
 from seaway.errors import DataError
 from seaway.training import convert_sklearn, estimators, tables, worker
 from seaway.training.bundles import Bundles, find_bundles
+from seaway.training.cores import cores
 from seaway.training.spec import TrainSpec
 from seaway.training.worker import TrainingData
 
@@ -29,6 +30,9 @@ CHECKPOINT = "estimator.skops"
 # OpenMP threads that spin while they wait take the cores from whoever else works here: on two shared cores boosted
 # trees then cost four times the CPU. Read once, when scikit-learn loads OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Boosted trees are thousands of short parallel loops: a second thread gains nothing on an idle machine, and costs twice
+# the time where both wait for a core that someone else has.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if cores() <= 2 else str(cores()))
 
 
 @dataclass(frozen=True, kw_only=True)
