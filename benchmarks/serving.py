@@ -16,7 +16,6 @@ medians are printed. Limits: seaway's CPU per request at most 1.5x the floor's; 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import shutil
@@ -32,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from load import load
 
 CONNECTIONS = 8
 CORES = sorted(os.sched_getaffinity(0))
@@ -206,40 +206,12 @@ def load_with_wrk(port: int, body: Path, seconds: int) -> int:
 
 
 def load_with_asyncio(port: int, body: Path, seconds: int) -> int:
-    """The same, where wrk is missing; slower than wrk, but no server here is fast enough to notice."""
+    """The same, where wrk is missing."""
     content = body.read_bytes()
     head = (
         f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
-    request = head.encode() + content
-    answered = 0
-
-    async def one(deadline: float) -> None:
-        nonlocal answered
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.monotonic() < deadline:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(head.decode())
-            length = re.search(rb"(?i)content-length: (\d+)", head)
-            await reader.readexactly(int(length[1]) if length else 0)
-            answered += 1
-        writer.close()
-
-    async def every() -> None:
-        deadline = time.monotonic() + seconds
-        await asyncio.gather(*(one(deadline) for _ in range(CONNECTIONS)))
-
-    import uvloop
-
-    mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {CORES[-1]})
-    try:
-        uvloop.run(every())
-    finally:
-        os.sched_setaffinity(0, mine)
-    return answered
+    return load(port, head.encode() + content, seconds=seconds, connections=CONNECTIONS, core=CORES[-1])
 
 
 def cpu_s(pid: int) -> float:
@@ -340,7 +312,7 @@ def bench(args: argparse.Namespace, folder: Path) -> int:
         wanted = [s for s in wanted if s not in ("kserve", "pipeline")]
     if "pipeline" in wanted:
         make_pipeline(contract, rows, folder / "pipeline.joblib")
-    load = load_with_wrk if shutil.which("wrk") else load_with_asyncio
+    ask = load_with_wrk if shutil.which("wrk") else load_with_asyncio
     servers = {name: start(name, package, folder) for name in wanted}
     cpu_us: dict[str, list[float]] = {name: [] for name in wanted}
     per_s: dict[str, list[float]] = {name: [] for name in wanted}
@@ -348,11 +320,11 @@ def bench(args: argparse.Namespace, folder: Path) -> int:
         for name, (process, port) in servers.items():
             answer = wait_for(process, port, body, folder / f"{name}.log")
             sys.stdout.write(f"{name:9} {answer[:200]!r}\n")
-            load(port, folder / "body.json", 1)
+            ask(port, folder / "body.json", 1)
         for _ in range(args.repeats):
             for name, (process, port) in servers.items():
                 before, begin = cpu_s(process.pid), time.monotonic()
-                answered = load(port, folder / "body.json", args.seconds)
+                answered = ask(port, folder / "body.json", args.seconds)
                 seconds = time.monotonic() - begin
                 cpu_us[name].append((cpu_s(process.pid) - before) / answered * 1e6)
                 per_s[name].append(answered / seconds)

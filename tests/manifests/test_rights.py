@@ -6,7 +6,6 @@ back. Each request is read as RBAC reads it.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -25,7 +24,7 @@ from seaway.launch.graph import deploy_graph
 from seaway.launch.identity import Identity, identify
 from seaway.launch.job import named, run_job
 from seaway.launch.jobkinds import kind_of
-from seaway.launch.promote import champion_uri, promote
+from seaway.launch.promote import champion_uri
 from seaway.launch.sigterm import TerminatedError
 from seaway.launch.smoke import smoke_test
 from seaway.resources import names
@@ -35,6 +34,7 @@ from seaway.resources.pytorchjob import pytorch_job
 from tests.manifests.kustomize import raw
 from tests.manifests.rights import Right, granted, in_words, recorded, rights
 from tests.support.laptop import TestLaptop
+from tests.support.promotions import promoted
 from tests.support.release_package import KEPT
 from tests.support.tiny_features import tiny_contract
 from tests.support.tiny_package import tiny_rows
@@ -123,7 +123,7 @@ def knows_who_it_is(api: Api, folder: Path) -> None:
 
 def is_promoted_and_asked(api: Api, folder: Path) -> None:
     assert champion_uri("tiny") == ""
-    assert _promote(folder, PACKAGE).promoted
+    assert promoted(folder, PACKAGE, "tiny").promoted
     assert champion_uri("tiny") == PACKAGE
     asked = {"rows": 3, "tolerance": 1e-5, "timeout_s": 20, "namespace": ""}
     smoke_test(service="tiny", url="", model=PACKAGE, test=_rows(folder), **asked)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ def is_promoted_and_asked(api: Api, folder: Path) -> None:
 def never_gets_ready(api: Api, folder: Path) -> None:
     nothing = {"spec": {"predictor": {"model": {"storageUri": str(folder)}}}}
     with pytest.raises(LaunchError):
-        _promote(folder, PACKAGE, service="broken", patch=nothing)
+        promoted(folder, PACKAGE, "broken", patch=nothing)
     assert champion_uri("broken") == ""
 
 
@@ -150,37 +150,6 @@ def _rows(folder: Path) -> str:
     file = folder / "rows.parquet"
     tiny_rows(40, tiny_contract(), seed=3).write_parquet(file)
     return str(file)
-
-
-def _promote(folder: Path, package: str, **changes: Any) -> Any:
-    evaluation = {
-        "primary": "auc",
-        "directions": {"auc": "higher"},
-        "metrics": {"auc": 0.9},
-        "baselines": {"linear": {"auc": 0.7}, "trivial": {"auc": 0.5}},
-        "champion": None,
-    }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    arguments: dict[str, Any] = {
-        "model": package,
-        "evaluation": str(folder / "evaluation.json"),
-        "summary": str(folder / "summary.md"),
-        "service": "tiny",
-        "metric": "",
-        "margin": 0.0,
-        "min_gain": 0.0,
-        "baseline": "linear",
-        "fail_if_not_promoted": False,
-        "min_replicas": 1,
-        "max_replicas": 1,
-        "cpu": "",
-        "memory": "",
-        "timeout_s": 60,
-        "namespace": "",
-        "patch": {},
-        "dry_run": False,
-    }
-    return promote(**{**arguments, **changes})
 
 
 OF_JOBS: tuple[Callable[[Api, Path, str], None], ...] = (

@@ -15,13 +15,14 @@ import pytest
 
 from seaway.errors import JobFailedError, LaunchError
 from seaway.launch.api import Api
-from seaway.launch.promote import champion_uri, promote
+from seaway.launch.promote import champion_uri
 from seaway.launch.smoke import smoke_test
 from seaway.launch.train import train
 from seaway.model.package import read_info
 from seaway.storage import uri
 from tests.support.laptop import TestLaptop, running_laptop
 from tests.support.object_store import Keys, ObjectStore, stalled_server
+from tests.support.promotions import promoted
 from tests.support.release_package import KEPT
 from tests.support.tiny_features import tiny_contract
 from tests.support.tiny_package import make_inputs
@@ -97,40 +98,6 @@ def trained(root: str, **changes: Any) -> Any:
         "dry_run": False,
     }
     return train(**{**arguments, **changes})
-
-
-def promoted(folder: Path, model: str, service: str, **changes: Any) -> Any:
-    (folder / "evaluation.json").write_text(
-        json.dumps(
-            {
-                "primary": "auc",
-                "directions": {"auc": "higher"},
-                "metrics": {"auc": 0.9},
-                "baselines": {"linear": {"auc": 0.7}, "trivial": {"auc": 0.5}},
-                "champion": None,
-            }
-        )
-    )
-    arguments: dict[str, Any] = {
-        "model": model,
-        "evaluation": str(folder / "evaluation.json"),
-        "summary": str(folder / "summary.md"),
-        "service": service,
-        "metric": "",
-        "margin": 0.0,
-        "min_gain": 0.0,
-        "baseline": "linear",
-        "fail_if_not_promoted": False,
-        "min_replicas": 1,
-        "max_replicas": 1,
-        "cpu": "",
-        "memory": "",
-        "timeout_s": 60,
-        "namespace": "",
-        "patch": {},
-        "dry_run": False,
-    }
-    return promote(**{**arguments, **changes})
 
 
 def upload_inputs(folder: Path, root: str) -> None:

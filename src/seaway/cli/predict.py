@@ -8,7 +8,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,8 @@ def predict_command(name: str, rows: str, as_json: bool, namespace: str) -> None
             click.echo(json.dumps(prediction, ensure_ascii=False) if as_json else sentence(row, prediction))
 
 
-def target(api: Api, name: str) -> tuple[str, list[str] | None]:
-    """URL to send rows to, and the columns to send, None for all; of a service, else of a graph of that name.
+def target(api: Api, name: str) -> tuple[str, dict[str, str] | None]:
+    """URL to send rows to, and the columns to send with their datatypes, None for all; of a service, else of a graph of that name.
 
     Raises:
         InputError: neither is there and has a URL.
@@ -64,8 +64,8 @@ def target(api: Api, name: str) -> tuple[str, list[str] | None]:
 
     service = served(api, name)
     if service is not None and service.url:
-        inputs = [i["name"] for i in endpoint.metadata(service.url, name)["inputs"]]
-        return f"{service.url}/v1/models/{name}:predict", inputs
+        inputs = endpoint.metadata(service.url, name)["inputs"]
+        return f"{service.url}/v1/models/{name}:predict", {i["name"]: i["datatype"] for i in inputs}
     graph = api.get(INFERENCE_GRAPH, name) if service is None else None
     if graph is not None and (url := graph.get("status", {}).get("url")):
         return url, graph_columns(api, graph)
@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def only(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+def only(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[dict[str, Any]]:
     """The rows with the columns that the model takes; targets and the like are left out."""
     return [{c: row[c] for c in columns if c in row} for row in rows]
 
@@ -170,19 +170,21 @@ def show_served(steps: Sequence[Mapping[str, Any]]) -> None:
 def show_service(steps: Sequence[Mapping[str, Any]], promoted: Mapping[str, Any]) -> None:
     """Where a service answers, and one real question and answer."""
     from seaway.launch import endpoint
+    from seaway.launch.sample import json_rows
 
     name, url = promoted["service"], promoted["url"]
     click.secho(f"InferenceService {name} version {promoted['version']} answers at {url}", fg="green")
     test = next((s["inputs"].get("test") for s in reversed(steps) if s["component"] == "smoke_test"), None)
     if test:
-        inputs = [i["name"] for i in endpoint.metadata(url, name)["inputs"]]
-        _show_answer(f"{url}/v1/models/{name}:predict", only(_first_rows(str(test), 1), inputs))
+        columns = {i["name"]: i["datatype"] for i in endpoint.metadata(url, name)["inputs"]}
+        _show_answer(f"{url}/v1/models/{name}:predict", json_rows(str(test), columns, 1))
 
 
 def show_graph(steps: Sequence[Mapping[str, Any]], deployed: Mapping[str, Any]) -> None:
     """Where a graph answers, and one real question and answer."""
     from seaway.launch import endpoint
     from seaway.launch.api import Api
+    from seaway.launch.sample import json_rows
 
     url = deployed["url"]
     if not url:  # a dry run
@@ -191,10 +193,8 @@ def show_graph(steps: Sequence[Mapping[str, Any]], deployed: Mapping[str, Any]) 
     given = next(s["inputs"] for s in reversed(steps) if s["component"] == "deploy_graph")
     if given.get("sample"):
         url, columns = target(Api.connect(str(given.get("namespace") or "")), deployed["name"])
-        rows = _first_rows(str(given["sample"]), 3_000)
-        rows = rows[:: max(1, len(rows) // 30)]  # neighbours are often alike
         answered = []
-        for row in rows if columns is None else only(rows, columns):
+        for row in json_rows(str(given["sample"]), columns, 30) if columns else ():
             with contextlib.suppress(InputError):  # raw rows may break a contract
                 (answer,) = endpoint.call(url, body={"instances": [row]}, timeout_s=30)[0].get("predictions") or [{}]
                 answered.append((sum(v is None for v in answer.values()), row))
@@ -211,12 +211,6 @@ def _show_answer(url: str, rows: Sequence[Mapping[str, Any]]) -> None:
     # a column's name may hold a quote
     click.echo(f"  curl {url} -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     click.echo(f"  {json.dumps(answer, ensure_ascii=False)}")
-
-
-def _first_rows(path: str, count: int) -> list[dict[str, Any]]:
-    from seaway.data.table import scan
-
-    return [{k: _plain(v) for k, v in row.items()} for row in scan(path).head(count).collect().iter_rows(named=True)]
 
 
 def _outputs(steps: Sequence[Mapping[str, Any]], component: str) -> Mapping[str, Any]:

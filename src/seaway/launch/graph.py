@@ -19,9 +19,10 @@ from seaway.errors import InputError, LaunchError
 from seaway.graphs.lint import errors, lint
 from seaway.launch.api import PATIENCE_S, Api, Object
 from seaway.launch.graph_check import ROWS, Checked, check
-from seaway.launch.graph_ready import apply_graph, put_back
+from seaway.launch.graph_ready import INFERENCE_GRAPH, apply_graph
 from seaway.launch.graph_services import addresses, described
 from seaway.launch.identity import identify
+from seaway.launch.restore import put_back
 from seaway.launch.sample import json_rows
 from seaway.launch.settings import Settings
 from seaway.observe import logs, trace
@@ -125,7 +126,7 @@ def deploy_graph(
         try:
             checked = check(form, services, url, rows)
         except LaunchError:
-            put_back(api, name, before)
+            put_back(api, INFERENCE_GRAPH, name, before)
             raise
     _write(summary, name, form, url, checked)
     return Deployed(

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from seaway.errors import DeadlineError, LaunchError
-from seaway.launch.api import Api, ApiError, Object
+from seaway.launch.api import TRANSIENT, Api, ApiError, Object
 from seaway.launch.job import condition
+from seaway.launch.restore import put_back, unmet
 from seaway.observe import logs
 
 INFERENCE_GRAPH = ("serving.kserve.io/v1alpha1", "InferenceGraph")
@@ -48,20 +49,8 @@ def apply_graph(api: Api, manifest: Object, *, timeout_s: float) -> tuple[str, O
     try:
         return wait_ready(api, applied, timeout_s=timeout_s), before
     except LaunchError:
-        put_back(api, name, before)
+        put_back(api, INFERENCE_GRAPH, name, before)
         raise
-
-
-def put_back(api: Api, name: str, before: Object | None) -> None:
-    """Let the graph be what it was: its former spec, or nothing if there was none."""
-    if before is None:
-        _log.warning(f"InferenceGraph {name} is deleted: it never answered as it should")
-        api.delete(INFERENCE_GRAPH, name)
-        return
-    _log.warning(f"InferenceGraph {name} goes back to what it was")
-    kept = {k: before["metadata"].get(k, {}) for k in ("labels", "annotations")}
-    was = {k: before[k] for k in ("apiVersion", "kind", "spec")}
-    api.apply({**was, "metadata": {"name": name, **kept}})
 
 
 def wait_ready(api: Api, applied: Object, *, timeout_s: float) -> str:
@@ -80,7 +69,7 @@ def wait_ready(api: Api, applied: Object, *, timeout_s: float) -> str:
                 raise LaunchError(f"InferenceGraph {name} was deleted while this step waited for it")
             missing = _missing(api, graph, applied, waited_s=time.monotonic() - began)
         except ApiError as e:
-            if e.status not in (0, 429, 500, 502, 503, 504):
+            if e.status not in TRANSIENT:
                 raise
         else:
             if not missing:
@@ -111,13 +100,10 @@ def rollout_missing(deployment: Mapping[str, Any], nodes: Mapping[str, Any]) -> 
 
 def _missing(api: Api, graph: Object, applied: Object, *, waited_s: float) -> str:
     if condition(graph, "Ready") is None:
-        conditions = graph.get("status", {}).get("conditions") or []
-        said = [
-            f"{c['type']}={c['status']} {c.get('reason', '')} {c.get('message', '')}".strip()
-            for c in conditions
-            if c["status"] != "True"
-        ]
-        return "; ".join(said) or "the controller has said nothing yet: is KServe installed, and has it all services?"
+        return (
+            "; ".join(unmet(graph))
+            or "the controller has said nothing yet: is KServe installed, and has it all services?"
+        )
     if (deployment := _deployment(api, graph["metadata"]["name"])) is not None:
         return rollout_missing(deployment, applied["spec"]["nodes"])
     observed = graph.get("status", {}).get("observedGeneration")

@@ -119,12 +119,12 @@ def described(form: Chain | Split, known: Mapping[str, Address]) -> dict[str, Se
     return services
 
 
-def graph_columns(api: Api, graph: Object) -> list[str] | None:
-    """Columns that some model of a deployed graph takes; None if they are not to be known.
+def graph_columns(api: Api, graph: Object) -> dict[str, str] | None:
+    """Datatypes of the columns, by name, that some model of a deployed graph takes; None if they are not to be known.
 
     A graph says nothing of its models. Those behind URLs of the KServe protocols are asked for their metadata.
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     steps = [s for node in graph["spec"]["nodes"].values() for s in node.get("steps") or []]
     for step in steps:
         if step.get("nodeName"):
@@ -139,8 +139,8 @@ def graph_columns(api: Api, graph: Object) -> list[str] | None:
             said = endpoint.metadata(url, model, timeout_s=10)
         except (InputError, LaunchError):
             return None
-        found |= dict.fromkeys(i["name"] for i in said["inputs"])
-    return list(found)
+        found |= {i["name"]: i["datatype"] for i in said["inputs"]}
+    return found
 
 
 def predictions(url: str, body: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:

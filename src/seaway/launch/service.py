@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from seaway.errors import DeadlineError, LaunchError
-from seaway.launch.api import Api, ApiError, Object
+from seaway.launch.api import TRANSIENT, Api, ApiError, Object
 from seaway.launch.job import condition
+from seaway.launch.restore import put_back, unmet
 from seaway.launch.settings import Settings
 from seaway.observe import logs
 
@@ -72,20 +73,9 @@ def deploy(api: Api, manifest: Object, *, timeout_s: float) -> Served:
     try:
         return wait_ready(api, name, generation=int(applied["metadata"].get("generation", 1)), timeout_s=timeout_s)
     except LaunchError:
-        put_back(api, name, before)
+        was = "nothing" if before is None else view(before).storage_uri
+        put_back(api, INFERENCE_SERVICE, name, before, was=was)
         raise
-
-
-def put_back(api: Api, name: str, before: Object | None) -> None:
-    """Let the service be what it was: its former spec, or nothing if there was none."""
-    if before is None:
-        _log.warning(f"InferenceService {name} is deleted: it never served")
-        api.delete(INFERENCE_SERVICE, name)
-        return
-    kept = {k: before["metadata"].get(k, {}) for k in ("labels", "annotations")}
-    was = {k: before[k] for k in ("apiVersion", "kind", "spec")}
-    _log.warning(f"InferenceService {name} goes back to {view(before).storage_uri}")
-    api.apply({**was, "metadata": {"name": name, **kept}})
 
 
 def wait_ready(api: Api, name: str, *, generation: int, timeout_s: float) -> Served:
@@ -118,7 +108,7 @@ def _next(api: Api, name: str, resource: Object, timeout_s: int) -> Object | Non
             return changed
         return api.get(INFERENCE_SERVICE, name)
     except ApiError as e:
-        if e.status not in (0, 410, 429, 500, 502, 503, 504):
+        if e.status not in TRANSIENT:
             raise
         time.sleep(0.5)
         return resource if e.status != 410 else api.get(INFERENCE_SERVICE, name)
@@ -139,7 +129,7 @@ def _latest(resource: Object) -> bool:
 def _why(resource: Object) -> str:
     status: dict[str, Any] = resource.get("status", {})
     failure = status.get("modelStatus", {}).get("lastFailureInfo") or {}
-    conditions = [c for c in status.get("conditions") or [] if c["status"] != "True"]
-    said = [f"{c['type']}={c['status']} {c.get('reason', '')} {c.get('message', '')}".strip() for c in conditions]
     text = " ".join(str(failure.get(k, "")) for k in ("reason", "message")).strip()
-    return "; ".join(filter(None, [text, *said])) or "the controller has said nothing yet: is KServe installed?"
+    return (
+        "; ".join(filter(None, [text, *unmet(resource)])) or "the controller has said nothing yet: is KServe installed?"
+    )

@@ -41,6 +41,7 @@ from seaway.local.ports import free_port, in_use, promised
 from seaway.local.processes.environment import base_environment
 from seaway.local.processes.podlogs import PodLogs
 from seaway.local.processes.supervisor import Supervisor
+from seaway.serving.eventloop import loop_factory
 
 _log = logging.getLogger(__name__)
 TIDY_S = 60.0
@@ -69,17 +70,8 @@ def run(paths: Paths, port: int, timing: Timing) -> None:
     paths.make()
     with _locked(paths), _bound(port) as listener:
         token = credentials.ensure(paths, port)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(paths, port, token, listener, timing))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 async def _serve(paths: Paths, port: int, token: str, listener: socket.socket, timing: Timing) -> None:

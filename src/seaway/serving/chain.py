@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from seaway.serving import v1
 from seaway.serving.chain_query import ChainQuery, answer_query, chain_query
 from seaway.serving.refusal import Refusal, near, of_contract, shown
-from seaway.serving.request import Request, load_object
+from seaway.serving.request import Request, check_rows, load_object
 from seaway.serving.served import ServedModel
 
 Rows = list[dict[str, Any]]
@@ -132,10 +132,7 @@ def _objects(raw: dict[str, Any], key: str, max_rows: int) -> Rows:
     found = raw.get(key)
     if type(found) is not list or set(map(type, found)) != {dict}:
         raise Refusal(400, f"a request must have {key!r}, a list of at least one object, found {shown(found)}")
-    if len(found) > max_rows:
-        raise Refusal(
-            400, f"a request must hold from 1 to {max_rows:,} rows, found {len(found):,}: send fewer at a time"
-        )
+    check_rows(len(found), max_rows)
     return found
 
 

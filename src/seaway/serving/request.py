@@ -40,3 +40,9 @@ def load_object(body: bytes) -> dict[str, Any]:
     if type(raw) is not dict:
         raise Refusal(400, f"the body must be a JSON object, found {shown(raw)}")
     return raw
+
+
+def check_rows(rows: int, max_rows: int) -> None:
+    """Raises Refusal (400) if a request holds more rows than this server takes at a time."""
+    if rows > max_rows:
+        raise Refusal(400, f"a request must hold from 1 to {max_rows:,} rows, found {rows:,}: send fewer at a time")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seaway.errors import Violation
 from seaway.serving.guard import Guard
 from seaway.serving.refusal import Refusal, near, of_contract, shown
-from seaway.serving.request import Request, load_object
+from seaway.serving.request import Request, check_rows, load_object
 from seaway.serving.served import ServedModel
 
 
@@ -32,10 +32,7 @@ def read(model: ServedModel, body: bytes, *, max_rows: int) -> Request:
     guards = model.guards
     if type(instances) is not list or set(map(type, instances)) != {dict}:
         instances = _former_answer(raw, guards)
-    if len(instances) > max_rows:
-        raise Refusal(
-            400, f"a request must hold from 1 to {max_rows:,} rows, found {len(instances):,}: send fewer at a time"
-        )
+    check_rows(len(instances), max_rows)
     for row, instance in enumerate(instances):
         if not instance.keys() <= guards.keys():
             name = next(k for k in instance if k not in guards)

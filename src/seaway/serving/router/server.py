@@ -14,10 +14,11 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from seaway.observe import logs
 from seaway.serving.access import AccessLog
+from seaway.serving.eventloop import loop_factory
 from seaway.serving.listeners import refuse_new
 from seaway.serving.router.connection import Connection
 from seaway.serving.router.deadlines import Deadlines
@@ -59,7 +60,7 @@ class Server:
         _more_files()
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk over it between requests
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(self._serve(sockets))
 
     async def _serve(self, sockets: Sequence[socket.socket]) -> None:
@@ -105,15 +106,6 @@ class Server:
                 return False
             await asyncio.sleep(0.005)
         return True
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _more_files() -> None:
