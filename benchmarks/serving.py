@@ -140,7 +140,7 @@ def make_package(folder: Path) -> str:
     """A package of boosted trees on the flights, made by the steps of `train_and_serve`."""
     from line import features
 
-    from seaway.training.sklearn import train
+    from seaway.training.sklearn.fit import train
     from seaway.training.spec import TrainSpec
 
     made = features(folder / "flights.parquet", folder, target="late", exclude=["delay_minutes"])

@@ -43,11 +43,12 @@ def launched(nonce: str) -> int:
     from seaway.launch.job import named, run_job
     from seaway.observe.step import task
     from seaway.resources.job import job
+    from seaway.resources.pod import Replica
 
     def work() -> int:
         api = Api.connect()
         identity = identify(api)
-        manifest = job(name="", image="busybox", command=["true"], labels={"nonce": nonce})
+        manifest = job(name="", replica=Replica(image="busybox", command=["true"], labels={"nonce": nonce}))
         run_job(api, named(manifest, prefix="bench", identity=identity), identity=identity)
         return 1
 

@@ -1,12 +1,12 @@
 """train: one model by a Kubernetes job; the framework is a run-time parameter."""
 
 from kfp import dsl
-from kfp.dsl import Metrics, Model, Output
+from kfp.dsl import HTML, Metrics, Model, Output
 
-from seaway.resources.images import image
+from seaway.resources.images import image as image_of
 
 
-@dsl.component(base_image=image("launcher"), install_kfp_package=False)
+@dsl.component(base_image=image_of("launcher"), install_kfp_package=False)
 def train(
     train_features: str,
     validation_features: str,
@@ -15,6 +15,7 @@ def train(
     name: str,
     model: Output[Model],
     metrics: Output[Metrics],
+    report: Output[HTML],
     framework: str = "sklearn",
     estimator: str = "",
     params: dict = {},  # noqa: B006 - kfp copies defaults into the YAML
@@ -24,7 +25,13 @@ def train(
     cpu: str = "",
     memory: str = "",
     gpus: int = 0,
+    scaling: dict = {},  # noqa: B006
+    api: str = "v1",
     framework_version: str = "",
+    entrypoint: str = "",
+    image: str = "",
+    command: list = [],  # noqa: B006
+    measure_scaling: bool = False,
     retries: int = 1,
     deadline_s: int = 0,
     namespace: str = "",
@@ -39,17 +46,25 @@ def train(
         validation_rows: URI of the validation rows as raw columns, for the packaging gate.
         features: URI of the folder that featurize wrote.
         name: The model's name.
-        framework: sklearn (batch/v1 Job) or pytorch (PyTorchJob).
+        framework: sklearn or xgboost (batch/v1 Job), pytorch (PyTorchJob; also for xgboost on several replicas), jax
+            (JAXJob), tensorflow (TFJob), or container: a program of your own in any language, with image and command.
         estimator: One of the framework's models: for sklearn hist_gradient_boosting, logistic, ridge or random_forest,
-            for pytorch mlp or linear.
+            for pytorch, jax and tensorflow mlp or linear, for xgboost gbtree.
         params: Hyperparameters of the estimator.
         seed: Of everything random.
         dataset_digest: From ingest, for the model's provenance.
-        replicas: That train together; more than one by pytorch only.
+        replicas: That train together; by sklearn only one.
         cpu: Of a replica, for instance 2 or 500m.
         memory: Of a replica, for instance 4Gi.
         gpus: Of a replica.
+        scaling: A policy that overrides these four, with the keys replicas, min_replicas and max_replicas (elastic),
+            processes (of a replica), cpu, memory, gpus and batch_rule (fixed, linear or sqrt).
+        api: v1 for those kinds, or v2 for a TrainJob, by pytorch and jax.
         framework_version: Selects an image with that version of the framework; empty for the default one.
+        entrypoint: Your own training, a module or the URI of a Python script; empty for the framework's worker.
+        image: Another image than the framework's.
+        command: Of framework=container.
+        measure_scaling: Whether to time one rank by itself before all train, for the report.
         retries: How often the job survives the loss of a replica.
         deadline_s: Seconds after which the job fails; 0 for none.
         namespace: Of the job; empty for the step's own.
@@ -58,7 +73,8 @@ def train(
 
     Returns:
         model: The model package: one ONNX graph from raw columns to answer, and model.json.
-        metrics: On the validation rows.
+        metrics: On the validation rows, and how busy and how even the replicas were.
+        report: How busy and how even the replicas were, what to do about it, and what to request for the next run.
         Output: The model's version.
     """
     arguments = dict(locals())

@@ -37,7 +37,13 @@ def train_and_serve(
     cpu: str = "",
     memory: str = "",
     gpus: int = 0,
+    scaling: dict = {},  # noqa: B006
+    api: str = "v1",
     framework_version: str = "",
+    entrypoint: str = "",
+    image: str = "",
+    command: List[str] = [],  # noqa: B006
+    measure_scaling: bool = False,
     deadline_s: int = 0,
     margin: float = 0.0,
     min_gain: float = 0.0,
@@ -59,7 +65,7 @@ def train_and_serve(
         time_column: For split=time.
         test_fraction: Of the rows, for the holdout.
         validation_fraction: Of the rows, for early stopping and the packaging gate.
-        framework: Who trains; see the component train.
+        framework: Who trains: sklearn, xgboost, pytorch, jax, tensorflow or container; see the component train.
         estimator: Which of the framework's models.
         params: Its hyperparameters.
         seed: Of everything random.
@@ -67,7 +73,13 @@ def train_and_serve(
         cpu: Of a training replica.
         memory: Of a training replica.
         gpus: Of a training replica.
+        scaling: A policy that overrides these four; see the component train.
+        api: v1, or v2 for a TrainJob.
         framework_version: Selects the training image; empty for the default one.
+        entrypoint: Your own training, a module or the URI of a Python script; empty for the framework's worker.
+        image: Another training image than the framework's.
+        command: Of framework=container.
+        measure_scaling: Whether to time one rank by itself before all train, for the report.
         deadline_s: Seconds after which the training fails; 0 for none.
         margin: How much worse than the served version is still promoted, in the primary metric's units.
         min_gain: By how much the model must beat the linear baseline.
@@ -113,7 +125,13 @@ def train_and_serve(
         cpu=cpu,
         memory=memory,
         gpus=gpus,
+        scaling=scaling,
+        api=api,
         framework_version=framework_version,
+        entrypoint=entrypoint,
+        image=image,
+        command=command,
+        measure_scaling=measure_scaling,
         deadline_s=deadline_s,
         namespace=namespace,
     )

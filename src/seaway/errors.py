@@ -20,7 +20,8 @@ A message says what must hold, what was found and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -120,3 +121,9 @@ class NotPromotedError(SeawayError):
 
 class LaptopError(SeawayError, RuntimeError):
     """`seaway up` cannot start or cannot be reached."""
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """The end of an error text: names that ``word`` may have been meant for, or nothing."""
+    found = difflib.get_close_matches(word, list(names), n=3)
+    return f": did you mean {' or '.join(repr(f) for f in found)}?" if found else ""

@@ -1,10 +1,10 @@
-"""What is installed in an image, worked out from its Containerfile and the distributions of this environment."""
+"""What is installed in an image, worked out from its row of images.txt and the distributions of this environment."""
 
 from __future__ import annotations
 
 import configparser
-import re
 from collections import deque
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -13,25 +13,40 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
-_EXTRAS = re.compile(r"seaway-\*\.whl\)?\[([a-z0-9,]+)\]")
-_ALONE = re.compile(r"--no-deps[^\n]*?\s(kfp)\b")
 _HERE = {"pip", "setuptools", "wheel"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What an image is built with."""
+
+    extras: set[str]
+    """Of seaway."""
+    alone: set[str]
+    """Distributions without what they require."""
+    framework: str
+    """Distribution that trains; empty for none."""
+    index: str
+
+
+def rows() -> dict[str, Row]:
+    """By image."""
+    found = {}
+    for line in (IMAGES / "images.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, extras, alone, framework, index = ("" if word == "-" else word for word in line.split())
+            found[name] = Row(extras=set(extras.split(",")), alone=set(alone.split()), framework=framework, index=index)
+    return found
 
 
 def names() -> list[str]:
     """Of all images."""
-    return sorted(p.parent.name for p in IMAGES.glob("*/Containerfile"))
+    return sorted(rows())
 
 
-def text(image: str) -> str:
-    """A Containerfile."""
-    return (IMAGES / image / "Containerfile").read_text()
-
-
-def extras(image: str) -> set[str]:
-    """Of seaway, that the image installs."""
-    [found] = _EXTRAS.findall(text(image))
-    return set(found.split(","))
+def text() -> str:
+    """The Containerfile of all images."""
+    return (IMAGES / "Containerfile").read_text()
 
 
 def required(wanted: set[str]) -> list[str]:
@@ -64,7 +79,8 @@ def closure(requirements: list[str]) -> set[str]:
 
 def distributions(image: str) -> set[str]:
     """Canonical names of all that the image installs."""
-    return {"seaway"} | closure(required(extras(image))) | {*_ALONE.findall(text(image))}
+    row = rows()[image]
+    return {"seaway"} | closure(required(row.extras)) | row.alone
 
 
 def blocked(image: str) -> set[str]:
@@ -76,6 +92,12 @@ def blocked(image: str) -> set[str]:
         for module in _modules(distribution):
             files.setdefault(module, set()).add(name)
     return {m for m, owners in files.items() if not owners & there and not owners <= _HERE}
+
+
+def unseen(image: str) -> set[str]:
+    """Canonical names of distributions of this environment that the image does not have."""
+    here = {canonicalize_name(distribution.metadata["Name"]) for distribution in metadata.distributions()}
+    return here - distributions(image) - _HERE
 
 
 def _modules(distribution: metadata.Distribution) -> set[str]:

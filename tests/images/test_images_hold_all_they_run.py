@@ -23,7 +23,7 @@ from seaway.errors import SeawayError
 from seaway.launch import endpoint
 from seaway.launch.train import FRAMEWORKS
 from seaway.training.spec import ENV, TrainSpec
-from tests.images.installed import ROOT, blocked, names
+from tests.images.installed import ROOT, blocked, names, unseen
 from tests.support.fake_cluster import fake_cluster
 from tests.support.laptop import free_port
 from tests.support.tiny_features import tiny_contract
@@ -32,6 +32,23 @@ from tests.support.waiting import until
 
 HOOK = Path(__file__).parent / "hook"
 NAME, VERSION, TARGET = "tiny", "v1", "late"
+ABSENT = {
+    "launcher": "onnx",
+    "sklearn": "torch",
+    "torch": "sklearn",
+    "jax": "torch",
+    "tensorflow": "torch",
+    "xgboost": "sklearn",
+    "server": "polars",
+}
+"""A module that an image does not have."""
+TRAINED: dict[str, dict[str, Any]] = {
+    "pytorch": {"epochs": 1},
+    "jax": {"epochs": 1},
+    "tensorflow": {"epochs": 1},
+    "xgboost": {"n_estimators": 3},
+}
+"""Frameworks whose image only trains, with hyperparameters."""
 
 
 @dataclass(kw_only=True)
@@ -47,7 +64,7 @@ class Line:
         """A command and the environment that makes it see only what the image has."""
         file = self.folder / f"{image}.blocked.json"
         if not file.exists():
-            file.write_text(json.dumps(sorted(blocked(image))))
+            file.write_text(json.dumps({"modules": sorted(blocked(image)), "distributions": sorted(unseen(image))}))
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         seen = {"PYTHONPATH": str(HOOK), "SEAWAY_TEST_BLOCKED": str(file), "PATH": path, "PYTHONWARNINGS": "ignore"}
         return argv, self.env | seen | env
@@ -111,7 +128,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 @pytest.mark.parametrize("image", names())
 def test_what_an_image_does_not_have_is_not_found(line: Line, image: str) -> None:
     """Else the tests below would show nothing."""
-    absent = {"launcher": "onnx", "sklearn": "torch", "torch": "sklearn", "server": "polars"}[image]
+    absent = ABSENT[image]
     code = f"""
 import seaway, fsspec, click
 try:
@@ -197,10 +214,16 @@ def _serve_and_ask(line: Line, package: str) -> None:
             server.wait(timeout=30)
 
 
-def test_the_torch_image_trains(line: Line) -> None:
-    folder = line.folder / "torch"
+def test_every_framework_but_that_of_the_steps_is_tried() -> None:
+    assert set(TRAINED) == {name for name, framework in FRAMEWORKS.items() if framework.image != "sklearn"}
+
+
+@pytest.mark.parametrize("framework", TRAINED)
+def test_the_image_of_a_framework_trains(line: Line, framework: str) -> None:
+    folder = line.folder / framework
     spec = make_inputs(folder, tiny_contract(), rows=200)
-    fields = json.loads(spec.to_json()) | {"framework": "pytorch", "params": {"epochs": 1}}
-    said = line.run("torch", ["python", "-m", FRAMEWORKS["pytorch"].module], **{ENV: json.dumps(fields)})
+    fields = json.loads(spec.to_json()) | {"framework": framework, "params": TRAINED[framework]}
+    row = FRAMEWORKS[framework]
+    said = line.run(row.image, ["python", "-m", row.module], **{ENV: json.dumps(fields)})
     assert "auc=" in said
     assert (folder / "package" / "model.json").is_file()

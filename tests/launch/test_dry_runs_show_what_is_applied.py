@@ -18,7 +18,7 @@ from seaway.launch.api import Object
 from seaway.launch.graph import deploy_graph
 from seaway.launch.jobkinds import KINDS
 from seaway.launch.train import train
-from tests.launch.test_services_are_promoted import ask
+from tests.support.promotions import promoted
 
 CRDS = Path(__file__).parents[3] / "shared" / "crds" / "check.py"
 TRAIN: dict[str, Any] = {
@@ -27,12 +27,25 @@ TRAIN: dict[str, Any] = {
     "dataset_digest": "", "replicas": 1, "cpu": "", "memory": "", "gpus": 0, "framework_version": "", "retries": 1,
     "deadline_s": 0, "namespace": "", "patch": {}, "dry_run": True,
 }  # fmt: skip
+FULL: dict[str, Any] = {"replicas": 3, "cpu": "500m", "memory": "2Gi", "deadline_s": 3600}
 TRAININGS: dict[str, dict[str, Any]] = {
     "sklearn": {"framework": "sklearn"},
     "sklearn in full": {"framework": "sklearn", "cpu": "2", "memory": "1Gi", "retries": 3, "deadline_s": 60},
     "one replica": {},
     "workers": {"replicas": 4, "cpu": "500m", "memory": "2Gi", "deadline_s": 3600, "estimator": "mlp"},
     "gpus": {"replicas": 2, "gpus": 8, "framework_version": "2.13"},
+    "xgboost": {"framework": "xgboost", "cpu": "2"},
+    "xgboost together": {"framework": "xgboost", **FULL},
+    "jax": {"framework": "jax"},
+    "jax in full": {"framework": "jax", **FULL, "gpus": 2},
+    "tensorflow": {"framework": "tensorflow"},
+    "tensorflow in full": {"framework": "tensorflow", **FULL, "gpus": 2},
+    "v2": {"api": "v2"},
+    "v2 in full": {"api": "v2", **FULL, "gpus": 2},
+    "v2 jax": {"api": "v2", "framework": "jax", **FULL},
+    "elastic": {"scaling": {"replicas": 2, "min_replicas": 1, "max_replicas": 4, "cpu": 0.5, "batch_rule": "linear"}},
+    "one's own": {"framework": "jax", "entrypoint": "s3://b/train.py", "image": "mine/jax:1", "replicas": 2},
+    "measured": {"framework": "tensorflow", "scaling": '{"replicas": 2}', "measure_scaling": True},
     "a patch": {"replicas": 2, "patch": {"spec": {"runPolicy": {"schedulingPolicy": {"queue": "team"}}}}},
 }
 GRAPHS: dict[str, dict[str, Any]] = {
@@ -75,12 +88,13 @@ def test_every_launchers_manifests_hold_to_the_crds(
     monkeypatch.setenv("SEAWAY_SERVER_SERVICE_ACCOUNT", "server")
     manifests = [trained(caplog, **changes) for changes in TRAININGS.values()]
     for changes in ({}, {"cpu": "1", "memory": "1Gi", "min_replicas": 2, "max_replicas": 4}):
-        ask(tmp_path, packages[0], "dry", dry_run=True, **changes)
+        promoted(tmp_path, packages[0], "dry", dry_run=True, **changes)
         manifests.append(shown(caplog))
     for graph in GRAPHS.values():
         deploy_graph(name="dry", graph=graph, summary=str(tmp_path / "summary.md"), dry_run=True)
         manifests.append(shown(caplog))
-    assert {m["kind"] for m in manifests} == {"Job", "PyTorchJob", "InferenceService", "InferenceGraph"}
+    of_jobs = {"Job", "PyTorchJob", "JAXJob", "TFJob", "TrainJob"}
+    assert {m["kind"] for m in manifests} == {*of_jobs, "InferenceService", "InferenceGraph"}
     file = tmp_path / "manifests.yaml"
     file.write_text(yaml.safe_dump_all(manifests))
     checked = subprocess.run([sys.executable, CRDS, file], capture_output=True, text=True, check=False)
@@ -93,7 +107,7 @@ def test_what_a_dry_run_shows_is_what_is_applied(
 ) -> None:
     applied: list[Object] = []
     monkeypatch.setattr(launcher, "run_job", lambda api, manifest, **rest: applied.append(manifest))
-    monkeypatch.setattr(launcher.package, "read_info", lambda uri: {"metrics": {"validation": {}}})
+    monkeypatch.setattr(launcher.package, "read_info", lambda uri: {"files": {}, "metrics": {"validation": {}}})
     for changes in TRAININGS.values():
         dry = trained(caplog, **changes)
         train(**{**TRAIN, **changes, "dry_run": False})
@@ -104,7 +118,7 @@ def test_what_a_dry_run_shows_is_what_is_applied(
 def test_a_pytorchjob_leaves_nothing_to_the_operators_defaults(caplog: pytest.LogCaptureFixture) -> None:
     job = trained(caplog, replicas=3, gpus=2, memory="2Gi", cpu="1", deadline_s=60, framework_version="2.13")
     spec = job["spec"]
-    assert spec["nprocPerNode"] == "1"
+    assert spec["nprocPerNode"] == "2"
     assert spec["runPolicy"] == {
         "backoffLimit": 0, "cleanPodPolicy": "Running", "suspend": False, "activeDeadlineSeconds": 60,
         "ttlSecondsAfterFinished": 86_400,
@@ -154,12 +168,29 @@ def test_the_name_leaves_room_for_a_replicas_suffix(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (
-            {"framework": "sklearn", "replicas": 2},
-            r"'sklearn' trains on one replica .*replicas=2 .*use one of .*torch",
-        ),
-        ({"framework": "sklearn", "gpus": 1}, r"without GPUs, found replicas=1 and gpus=1"),
-        ({"framework": "caffe"}, r"framework must be one of \['pytorch', 'sklearn'\], found 'caffe'"),
+        ({"framework": "sklearn", "replicas": 2}, r"'sklearn' trains on one replica, found replicas=2: use .*torch"),
+        ({"framework": "sklearn", "gpus": 1}, r"'sklearn' trains without GPUs, found gpus=1: use one of .*'jax'"),
+        ({"framework": "caffe"}, r"framework must be one of \[.*'pytorch', 'sklearn', .*\], found 'caffe'$"),
+        ({"framework": "pytoch"}, "found 'pytoch': did you mean 'pytorch'"),
+        ({"api": "v3"}, r"api must be one of \['v1', 'v2'\], found 'v3'"),
+        ({"api": "v2", "framework": "tensorflow"}, r"TrainJob .*trains \['pytorch', 'jax'\].* found .*'tensorflow'"),
+        ({"api": "v2", "framework": "xgboost", "gpus": 1}, "found framework 'xgboost': use api 'v1'; .* without GPUs"),
+        ({"api": "v2", "scaling": {"max_replicas": 2}}, "a TrainJob .* has a fixed number of nodes"),
+        ({"framework": "jax", "scaling": {"max_replicas": 2}}, r"'jax' .*fixed number .*only \['pytorch'\] are el"),
+        ({"framework": "tensorflow", "scaling": {"processes": 2}}, "all of a replica's devices .*found processes=2"),
+        ({"framework": "xgboost", "scaling": {"batch_rule": "sqrt"}}, "'xgboost' has no batches, found .*='sqrt'"),
+        ({"scaling": {"replcas": 2}}, r"scaling takes \[.*\], found 'replcas': did you mean 'replicas'"),
+        ({"scaling": {"batch_rule": "linaer"}}, "found 'linaer': did you mean 'linear'"),
+        ({"scaling": {"batch_rule": "linear"}, "params": {"batch_rule": "sqrt"}}, "the same batch_rule"),
+        ({"scaling": {"replicas": 1.5}}, "replicas must be a whole number, found 1.5"),
+        ({"scaling": {"replicas": 0}}, "replicas must be at least 1, found 0"),
+        ({"scaling": {"gpus": 65}}, "gpus must be at most 64, found 65"),
+        ({"scaling": {"replicas": 3, "max_replicas": 2}}, "must be from min_replicas to max_replicas, found .*=3"),
+        ({"scaling": "[1]"}, r"scaling must be an object .* found \[1\]"),
+        ({"scaling": "{"}, "scaling must be JSON"),
+        ({"memory": "4"}, "memory must be at least 4Mi, found '4': write its unit"),
+        ({"cpu": "two"}, "cpu must be an amount such as 2, 0.5 or 500m, found 'two'"),
+        ({"command": ["Rscript"]}, "'pytorch' has a command of its own"),
         ({"replicas": 0}, "replicas must be at least 1, found 0"),
         ({"gpus": -1}, "gpus must be at least 0, found -1"),
         ({"retries": -1}, "retries must be at least 0, found -1"),

@@ -19,18 +19,18 @@ from seaway.launch.identity import Identity, identify
 from seaway.launch.job import JOB, condition, create_or_attach, named, run_job
 from seaway.resources import names
 from seaway.resources.job import job
+from seaway.resources.pod import Replica
 from tests.support.laptop import TestLaptop
 from tests.support.waiting import until
 
 
 def manifest(api: Api, code: str, **options: object) -> Object:
-    built = job(
-        name="",
+    replica = Replica(
         image="ghcr.io/seaway-ml/seaway-sklearn-python:0.1.0",
         command=["python", "-c", code],
         labels=names.run_labels("run-1", "train"),
-        **options,  # type: ignore[arg-type]
     )
+    built = job(name="", replica=replica, **options)  # type: ignore[arg-type]
     return named(built, prefix="t", identity=identify(api))
 
 
@@ -199,7 +199,7 @@ def test_a_launcher_without_a_run_is_refused(api: Api, monkeypatch: pytest.Monke
 def test_jobs_of_a_cluster_are_owned_by_the_workflow(api: Api) -> None:
     owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "w", "uid": "u"}
     wanted = named(
-        job(name="", image="i", command=[sys.executable]),
+        job(name="", replica=Replica(image="i", command=[sys.executable])),
         prefix="t",
         identity=Identity(run_id="r", pod="p", workflow="w", owner=owner),
     )

@@ -21,7 +21,7 @@ from seaway.launch.job import ATTEMPT, condition, create_or_attach, named, run_j
 from seaway.launch.jobkinds import PYTORCH_JOB
 from seaway.resources import names
 from seaway.resources.merge import merge
-from seaway.resources.pod import add_env
+from seaway.resources.pod import Ends, Replica, add_env
 from seaway.resources.pytorchjob import pytorch_job
 from tests.support.laptop import TestLaptop
 from tests.support.waiting import until
@@ -29,16 +29,17 @@ from tests.support.waiting import until
 HANG = "import time; time.sleep(600)"
 
 
-def manifest(api: Api, code: str, *, replicas: int = 2, patch: Any = None, **options: Any) -> Object:
-    built = pytorch_job(
-        name="",
+def manifest(
+    api: Api, code: str, *, replicas: int = 2, patch: Any = None, env: Any = (), ends: Ends | None = None
+) -> Object:
+    replica = Replica(
         image="ghcr.io/seaway-ml/seaway-torch-python:0.1.0",
         command=["python", "-c", f"import os, sys, time\nrank = int(os.environ['RANK'])\n{code}"],
-        replicas=replicas,
+        env=env,
         labels=names.run_labels("run-1", "train"),
         termination_grace_period_seconds=2,
-        **options,
     )
+    built = pytorch_job(name="", replica=replica, replicas=replicas, ends=ends or Ends())
     return named(merge(built, patch or {}), prefix="t", identity=identify(api))
 
 
@@ -150,7 +151,7 @@ def test_a_master_that_hangs_is_ended_by_the_deadline_and_the_job_is_gone(api: A
 
 
 def test_the_controllers_deadline_is_a_deadline_too(api: Api) -> None:
-    wanted = manifest(api, HANG, active_deadline_seconds=1)
+    wanted = manifest(api, HANG, ends=Ends(deadline_s=1))
     with pytest.raises(DeadlineError, match="must end in time"):
         run_job(api, wanted, identity=identify(api), restarts=3)
     until(lambda: not pods(api, wanted["metadata"]["name"]), what="its replicas are gone")

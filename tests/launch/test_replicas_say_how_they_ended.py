@@ -48,6 +48,49 @@ def test_looking_more_often_counts_nothing_twice(ends: list[tuple[int, int]], lo
     assert losses.causes == sum(code != EXIT_PEER for code, _ in ends)
 
 
+@given(st.lists(st.sampled_from([1, 9, 65, 137]), min_size=1, max_size=3), st.integers(0, 30))
+def test_who_was_aborted_after_another_failed_is_named_last_but_before_who_says_that_a_peer_is_gone(
+    causes: list[int], later: int
+) -> None:
+    ends = [(134, 10 + later), (EXIT_PEER, 9), *((code, 12) for code in causes)]
+    found = failures(pod(f"p{i}", str(i), state=end(*e), phase="Failed") for i, e in enumerate(ends))
+    assert [f.exit_code for f in found[-2:]] == [134, EXIT_PEER]
+
+
+def test_who_was_aborted_long_before_any_other_failed_is_the_cause() -> None:
+    ends = [(1, 40), (134, 1), (EXIT_PEER, 0)]
+    found = failures(pod(f"p{i}", str(i), state=end(*e), phase="Failed") for i, e in enumerate(ends))
+    assert [f.exit_code for f in found] == [134, 1, EXIT_PEER]
+
+
+def test_an_aborted_peer_costs_no_second_restart() -> None:
+    losses = Losses()
+    for name, uid, code in (("w-0", "1", 137), ("w-1", "2", 134)):
+        losses.look([pod(name, uid, last=end(code, 5), restarts=1)])
+    assert (losses.causes, losses.returns) == (1, 2)
+    assert losses.found[0].exit_code == 137
+
+
+def test_the_pod_that_a_job_made_for_a_lost_one_is_the_same_replica_under_another_name() -> None:
+    def of_job(uid: str, made: int, **options: Any) -> Object:
+        found = pod(f"j-0-{uid}", uid, **options)
+        found["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:{made:02d}Z"
+        found["metadata"]["labels"] = {
+            "batch.kubernetes.io/job-name": "j", "batch.kubernetes.io/job-completion-index": "0",
+        }  # fmt: skip
+        return found
+
+    losses = Losses()
+    lost, back = of_job("a", 1, state=end(137, 3), phase="Failed"), of_job("b", 4)
+    losses.look([lost])
+    assert losses.causes == 0
+    for _ in range(2):
+        losses.look([back, lost])
+    assert (losses.causes, losses.returns, losses.gone()) == (1, 1, [])
+    losses.look([back])
+    assert losses.gone() == [lost]
+
+
 def test_a_failure_from_which_nobody_came_back_is_no_loss_yet() -> None:
     losses = Losses()
     losses.look([pod("w-0", "1", state=end(137, 1), phase="Failed")])

@@ -18,6 +18,7 @@ from seaway.launch.sigterm import Inbox, TerminatedError, noted
 from seaway.launch.watcher import Watcher
 from seaway.resources import names
 from seaway.resources.job import job
+from seaway.resources.pod import Replica
 from tests.support.waiting import until
 
 
@@ -25,7 +26,8 @@ from tests.support.waiting import until
 def silent(api: Api) -> Any:
     """A job whose pod runs and says one line."""
     code = "import time; print('began', flush=True); time.sleep(600)"
-    built = job(name="", image="i", command=["python", "-c", code], labels=names.run_labels("run-1", "train"))
+    replica = Replica(image="i", command=["python", "-c", code], labels=names.run_labels("run-1", "train"))
+    built = job(name="", replica=replica)
     made = create_or_attach(api, named(built, prefix="silent", identity=identify(api)))
     name = made["metadata"]["name"]
 

@@ -22,6 +22,7 @@ from seaway.launch.identity import identify
 from seaway.launch.job import BEGAN, create_or_attach, named, run_job
 from seaway.launch.replicas import epoch
 from seaway.resources import names
+from seaway.resources.pod import Replica
 from seaway.resources.pytorchjob import pytorch_job
 from tests.support.fake_cluster import EVENTS, PODS, FakeCluster, fake_cluster
 from tests.support.waiting import until
@@ -43,9 +44,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
 
 
 def wanted(api: Api, **options: Any) -> Object:
-    built = pytorch_job(
-        name="", image="i", command=["python"], labels=names.run_labels("run-1", "train"), replicas=2, **options
-    )
+    replica = Replica(image="i", command=["python"], labels=names.run_labels("run-1", "train"))
+    built = pytorch_job(name="", replica=replica, replicas=2, **options)
     return named(built, prefix="t", identity=identify(api))
 
 

@@ -44,29 +44,32 @@ def message(job: Object, type_: str) -> str:
 class PyTorchJobs:
     """Creates, changes and reads PyTorchJobs by the official client."""
 
+    place, kind = PLACE, "PyTorchJob"
+    ends = ("Succeeded", "Failed")
+
     def __init__(self, api: client.ApiClient) -> None:
         self.custom, self.core = client.CustomObjectsApi(api), client.CoreV1Api(api)
 
     def create(self, manifest: Object) -> Object:
-        return self.custom.create_namespaced_custom_object(*PLACE, manifest)
+        return self.custom.create_namespaced_custom_object(*self.place, manifest)
 
     def get(self, name: str) -> Object:
-        return self.custom.get_namespaced_custom_object(*PLACE, name)
+        return self.custom.get_namespaced_custom_object(*self.place, name)
 
     def patch(self, name: str, change: Object) -> Object:
-        return self.custom.patch_namespaced_custom_object(*PLACE, name, change)
+        return self.custom.patch_namespaced_custom_object(*self.place, name, change)
 
     def delete(self, name: str) -> None:
-        self.custom.delete_namespaced_custom_object(*PLACE, name)
+        self.custom.delete_namespaced_custom_object(*self.place, name)
 
     def names(self) -> set[str]:
-        found = self.custom.list_namespaced_custom_object(*PLACE)["items"]
+        found = self.custom.list_namespaced_custom_object(*self.place)["items"]
         return {one["metadata"]["name"] for one in found}
 
     def run(self, manifest: Object, *, timeout_s: float = 20.0) -> Object:
         """Create a job and wait for its end."""
         self.create(manifest)
-        return self.until(manifest["metadata"]["name"], "Succeeded", "Failed", timeout_s=timeout_s)
+        return self.until(manifest["metadata"]["name"], *self.ends, timeout_s=timeout_s)
 
     def until(self, name: str, *types: str, timeout_s: float = 20.0) -> Object:
         """The job, once one of the conditions is True."""
@@ -99,6 +102,6 @@ class PyTorchJobs:
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Reason and message of the events about a job."""
-        field = f"involvedObject.name={name},involvedObject.kind=PyTorchJob"
+        field = f"involvedObject.name={name},involvedObject.kind={self.kind}"
         found = self.core.list_namespaced_event("default", field_selector=field).items
         return [(one.reason, one.message) for one in found]

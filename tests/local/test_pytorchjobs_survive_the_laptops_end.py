@@ -64,7 +64,7 @@ def test_seaway_down_ends_the_replicas_and_the_next_laptop_begins_them_again(
     mortal: TestLaptop, tmp_path: Path
 ) -> None:
     # A replica that ends in order when it is told to has not done its work.
-    script = f"trap 'exit 0' TERM; echo $$ >> {tmp_path}/pids; until [ -e {tmp_path}/go ]; do sleep 0.02; done"
+    script = f"trap 'exit 0' TERM; echo $$$$ >> {tmp_path}/pids; until [ -e {tmp_path}/go ]; do sleep 0.02; done"
     each = replica(["sh", "-c", script], policy="ExitCode")
     run = {"backoffLimit": 1}
     PyTorchJobs(mortal.client()).create(pytorchjob("resting", master=each, worker=each, run=run))

@@ -18,6 +18,7 @@ from seaway.launch.job import named, run_job
 from seaway.launch.sigterm import TerminatedError
 from seaway.resources import names
 from seaway.resources.job import job
+from seaway.resources.pod import Replica
 from tests.support.fake_cluster import JOBS, PODS, WORKFLOWS, FakeCluster, fake_cluster
 from tests.support.waiting import until
 
@@ -33,7 +34,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
 
 
 def wanted(api: Api) -> Object:
-    built = job(name="", image="i", command=["python"], labels=names.run_labels("run-1", "train"))
+    built = job(name="", replica=Replica(image="i", command=["python"], labels=names.run_labels("run-1", "train")))
     return named(built, prefix="t", identity=identify(api))
 
 

@@ -28,9 +28,13 @@ from seaway.launch.promote import champion_uri
 from seaway.launch.sigterm import TerminatedError
 from seaway.launch.smoke import smoke_test
 from seaway.resources import names
+from seaway.resources.jaxjob import jax_job
 from seaway.resources.job import job
 from seaway.resources.merge import merge
+from seaway.resources.pod import Replica
 from seaway.resources.pytorchjob import pytorch_job
+from seaway.resources.tfjob import tf_job
+from seaway.resources.trainjob import train_job
 from tests.manifests.kustomize import raw
 from tests.manifests.rights import Right, granted, in_words, recorded, rights
 from tests.support.laptop import TestLaptop
@@ -41,20 +45,21 @@ from tests.support.tiny_package import tiny_rows
 from tests.support.waiting import until
 
 PACKAGE = str(KEPT / "0.1.0" / "classifier" / "package")
+BUILDERS: dict[str, Callable[..., Any]] = {
+    "Job": job,
+    "PyTorchJob": partial(pytorch_job, replicas=2),
+    "JAXJob": partial(jax_job, replicas=2),
+    "TFJob": partial(tf_job, replicas=2),
+    "TrainJob": partial(train_job, runtime="torch-distributed", replicas=2, processes=1),
+}
 STEP = Identity(run_id="run-1", pod="step-1", workflow="run-1")
 """A step of a cluster; its run is no longer there, so its jobs must go with it."""
 
 
 def wanted(code: str, kind: str = "Job", **options: Any) -> Object:
     """A named job of one or two replicas that run this code."""
-    common: dict[str, Any] = {
-        "name": "",
-        "image": "sklearn",
-        "command": ["python", "-c", code],
-        "labels": names.run_labels("run-1", "train"),
-    }
-    built = pytorch_job(**common, replicas=2) if kind == "PyTorchJob" else job(**common)
-    return named(merge(built, options), prefix="t", identity=STEP)
+    replica = Replica(image="sklearn", command=["python", "-c", code], labels=names.run_labels("run-1", "train"))
+    return named(merge(BUILDERS[kind](name="", replica=replica), options), prefix="t", identity=STEP)
 
 
 def ends_well(api: Api, folder: Path, kind: str) -> None:
@@ -78,7 +83,7 @@ def fails_and_is_tried_again(api: Api, folder: Path, kind: str) -> None:
 
 def has_no_replica(api: Api, folder: Path, kind: str) -> None:
     """Why not is asked of the events."""
-    policy = {"suspend": True} if kind == "Job" else {"runPolicy": {"suspend": True}}
+    policy = {"suspend": True} if kind in ("Job", "TrainJob") else {"runPolicy": {"suspend": True}}
     patience = Patience(unborn_s=0.1, look_s=0.1)
     with pytest.raises(DeadlineError):
         run_job(api, wanted("pass", kind, spec=policy), identity=STEP, deadline_s=1, patience=patience)
@@ -161,7 +166,7 @@ OF_JOBS: tuple[Callable[[Api, Path, str], None], ...] = (
     is_terminated,
 )
 SCENARIOS: dict[str, Callable[[Api, Path], None]] = {
-    **{f"{kind} {s.__name__}": partial(s, kind=kind) for kind in ("Job", "PyTorchJob") for s in OF_JOBS},
+    **{f"{kind} {s.__name__}": partial(s, kind=kind) for kind in BUILDERS for s in OF_JOBS},
     **{s.__name__: s for s in (knows_who_it_is, is_promoted_and_asked, never_gets_ready, is_chained)},
 }
 

@@ -17,7 +17,7 @@ from seaway.resources import names
 from seaway.resources.inference_service import inference_service
 from seaway.resources.job import job
 from seaway.resources.merge import merge
-from seaway.resources.pod import env_list
+from seaway.resources.pod import Ends, Replica, env_list
 
 CRDS = Path(__file__).parents[3] / "shared" / "crds" / "check.py"
 JSON = st.recursive(
@@ -29,15 +29,8 @@ OBJECTS = st.dictionaries(st.text(max_size=3), JSON, max_size=4)
 
 
 def test_a_job_says_its_restarts_and_deadline_in_full() -> None:
-    built = job(
-        name="j",
-        image="i",
-        command=["python"],
-        env=env_list({"B": "2", "A": "1"}),
-        cpu="500m",
-        memory="1Gi",
-        active_deadline_seconds=60,
-    )
+    replica = Replica(image="i", command=["python"], env=env_list({"B": "2", "A": "1"}), cpu="500m", memory="1Gi")
+    built = job(name="j", replica=replica, ends=Ends(deadline_s=60))
     spec = built["spec"]
     assert spec["backoffLimit"] == 0
     assert spec["activeDeadlineSeconds"] == 60

@@ -93,7 +93,7 @@ def make_package(folder: Path, *, task: Task = "classification", estimator: str 
     float64 value for ``task="regression"``. The held-out raw rows with their target are in
     ``folder / "validation_rows.parquet"``.
     """
-    from seaway.training.sklearn import train
+    from seaway.training.sklearn.fit import train
 
     quick = {"max_iter": 20, "max_leaf_nodes": 8} if not estimator else {"estimator": estimator}
     spec = make_inputs(folder, tiny_contract(task, names=NAMES), params=quick)

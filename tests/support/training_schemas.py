@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.kube_schemas import dumped
 
 TARGET = Path(__file__).parents[2] / "src/seaway/local/api/schemas_training.json"
-ROOTS = ("KubeflowOrgV1PyTorchJob",)
+ROOTS = ("KubeflowOrgV1PyTorchJob", "KubeflowOrgV1JAXJob", "KubeflowOrgV1TFJob")
 _PREFIX = "KubeflowOrgV1"
 _ABSENT = {"Quantity": "object", "K8sIoApiAutoscalingV2MetricSpec": "object"}
 """Types that the models name and do not have."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from seaway.features.step import featurize
-from seaway.training.pytorch.group import TIMEOUT_ENV
 from seaway.training.spec import ENV, TrainSpec
+from seaway.training.world import TIMEOUT_ENV
 from tests.support import weather
 from tests.support.waiting import until
 
@@ -80,7 +80,7 @@ class Replica:
         }
         log = folder / f"rank-{rank}.log"
         with log.open("wb") as out:
-            command = [sys.executable, "-m", "seaway.training.pytorch"]
+            command = [sys.executable, "-m", f"seaway.training.{spec.framework}"]
             process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
         return cls(process, log)
 

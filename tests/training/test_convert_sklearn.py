@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 from seaway.errors import PackageError
 from seaway.model.session import open_session
-from seaway.training import convert_sklearn
+from seaway.training.sklearn import convert as convert_sklearn
 
 draw = np.random.default_rng(0)
 X = draw.normal(size=(300, 3)).astype(np.float32)

@@ -22,9 +22,17 @@ def test_a_containers_quota_bounds_its_cores(
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(cores, "_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert cores.cores() == share
     assert cores.cores(neighbours=4) == min(share, 2)
     assert cores.cores(neighbours=99) == 1
+
+
+def test_cores_that_a_process_alone_is_held_to_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cores, "_QUOTA", Path("/none"))
+    assert cores.cores(neighbours=4) == 2
 
 
 @pytest.fixture

@@ -19,8 +19,12 @@ from seaway.errors import DataError, InputError
 from seaway.model import graph
 from seaway.training.encoding import Encoding, fit_encoding, moments
 from seaway.training.layout import Category, Layout, read_layout
+from seaway.training.network.encoded import Target
+from seaway.training.network.export import to_onnx
+from seaway.training.network.hyperparameters import choose
+from seaway.training.network.learner import initial
+from seaway.training.network.model import network_spec
 from seaway.training.place import Place
-from seaway.training.pytorch.export import to_onnx
 from seaway.training.pytorch.network import Network
 from seaway.training.tables import TARGET
 from tests.training.inputs import weather_spec
@@ -53,9 +57,12 @@ def test_the_graph_encodes_as_numpy_does(numbers: np.ndarray[Any, Any], seed: in
     np.testing.assert_array_equal(categories, codes)
     encoding = fit_encoding(LAYOUT, found, bins=bins, gather=alone)
     assert Encoding.from_dict(encoding.to_dict()).to_dict() == encoding.to_dict()
-    torch.manual_seed(seed)
-    network = Network(encoding, hidden=(6, 6), embedding_dim=2, dropout=0.5, answers=3).eval()
-    model = to_onnx(encoding, network, classifies=True)
+    _, chosen = choose("classification", {"hidden": [6, 6], "embedding_dim": 2, "dropout": 0.5}, rows=100)
+    spec = network_spec(encoding, Target(classes=3), chosen, seed=seed)
+    weights = initial(spec)
+    network = Network(spec).eval()
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    model = to_onnx(encoding, weights, classifies=True)
     graph.check(model)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     # rows that training never saw: past all edges, missing where nothing was, between the values

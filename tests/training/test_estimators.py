@@ -8,7 +8,7 @@ import pytest
 
 from seaway.errors import InputError
 from seaway.model.contract import Task
-from seaway.training.estimators import ESTIMATORS, build, choose
+from seaway.training.sklearn.estimators import ESTIMATORS, build, choose
 
 EVERY: list[tuple[Task, str]] = [(task, name) for task, table in ESTIMATORS.items() for name in table]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from seaway.errors import InputError
 from seaway.model.contract import Task
+from seaway.training.network.hyperparameters import DEFAULTS, KINDS, choose
+from seaway.training.network.progress import one_cycle
 from seaway.training.place import Place
-from seaway.training.pytorch.group import TIMEOUT_ENV, from_env, timeout_s
-from seaway.training.pytorch.hyperparameters import DEFAULTS, KINDS, choose
-from seaway.training.pytorch.loop import one_cycle
+from seaway.training.world import TIMEOUT_ENV, timeout_s, world
 
 REFUSED: list[tuple[Task, dict[str, Any], str]] = [
     ("classification", {"estimator": "mpl"}, r"one of \['mlp', 'linear'\] for classification, found 'mpl'.*'mlp'"),
@@ -89,9 +89,9 @@ WORLD = {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "23456", "WORLD_SIZE": "2", "
 
 
 def test_a_replica_reads_its_place_from_the_environment() -> None:
-    assert from_env(WORLD) == Place(rank=1, world_size=2)
-    assert from_env({}) == Place()
-    assert from_env({"WORLD_SIZE": "1", "RANK": "0"}) == Place()
+    assert world(WORLD).place == Place(rank=1, world_size=2)
+    assert world({}).place == Place()
+    assert world({"WORLD_SIZE": "1", "RANK": "0"}).place == Place()
     assert timeout_s({}) == 600
     assert timeout_s({TIMEOUT_ENV: "2.5"}) == 2.5
 
@@ -107,7 +107,7 @@ def test_a_replica_reads_its_place_from_the_environment() -> None:
 )
 def test_an_environment_that_does_not_hold_is_refused(change: dict[str, str], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        from_env(WORLD | change)
+        world(WORLD | change)
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])

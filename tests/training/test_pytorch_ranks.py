@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import torch.distributed as dist
 
 from seaway.model import package
 from seaway.training.place import Place
-from seaway.training.pytorch import pulse
+from seaway.training.pytorch import meeting, pulse
 from seaway.training.pytorch.fit import train
 from seaway.training.spec import EXIT_INPUT, EXIT_PEER, TrainSpec
+from seaway.training.world import World
 from tests.support.waiting import until
 from tests.training.inputs import Replicas, free_port, weather_spec
 
@@ -120,6 +123,27 @@ def test_a_port_that_another_process_has_is_told(tmp_path: Path, replicas: Repli
         leader = replicas.one(spec, rank=0, world_size=2, port=port, timeout_s=1)
         assert leader.wait() == EXIT_PEER
     assert f"port {port} must be free for rank 0 and is not" in leader.error()
+
+
+def test_a_restarted_rank_takes_no_part_in_a_meeting_that_went_on_with_its_former_self(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec, port = weather_spec(tmp_path, "two", **MANY), free_port()
+    caplog.set_level(logging.INFO)
+
+    def met(rank: int) -> Future[dist.Store]:
+        own = World(place=Place(rank=rank, world_size=2), host="127.0.0.1", port=port)
+        return pool.submit(meeting.meet, spec, own, timeout_s=60)
+
+    with ThreadPoolExecutor() as pool:
+        before = [one.result() for one in (met(0), met(1))]
+        again = met(1)
+        until(lambda: "waiting for rank 0 to begin anew" in caplog.text)
+        assert not again.done()
+        before.clear()  # the former rank 0 ends, and its store with it
+        leader = met(0)
+        leader.result().set("word", "new")
+        assert again.result().get("word") == b"new"
 
 
 def test_a_rank_without_a_sign_of_life_is_missed() -> None:

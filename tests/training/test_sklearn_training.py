@@ -17,10 +17,10 @@ from seaway.errors import DataError, InputError, PackageError, SeawayError
 from seaway.model import package
 from seaway.model.columns import feeds
 from seaway.model.contract import Contract, Task
-from seaway.training import convert_sklearn
-from seaway.training import sklearn as worker
 from seaway.training.bundles import Bundles
-from seaway.training.estimators import ESTIMATORS
+from seaway.training.sklearn import convert as convert_sklearn
+from seaway.training.sklearn import fit as worker
+from seaway.training.sklearn.estimators import ESTIMATORS
 from seaway.training.spec import TrainSpec
 from seaway.training.tables import TARGET
 from tests.support.tiny_features import tiny_contract

@@ -52,7 +52,9 @@ def predict_command(name: str, rows: str, as_json: bool, namespace: str) -> None
 
 
 def target(api: Api, name: str) -> tuple[str, dict[str, str] | None]:
-    """URL to send rows to, and the columns to send with their datatypes, None for all; of a service, else of a graph of that name.
+    """URL to send rows to, and the columns to send with their datatypes, None for all.
+
+    Of a service, else of a graph of that name.
 
     Raises:
         InputError: neither is there and has a URL.

@@ -29,6 +29,9 @@ PLURALS = {
     ("v1", "Event"): "events",
     ("batch/v1", "Job"): "jobs",
     ("kubeflow.org/v1", "PyTorchJob"): "pytorchjobs",
+    ("kubeflow.org/v1", "JAXJob"): "jaxjobs",
+    ("kubeflow.org/v1", "TFJob"): "tfjobs",
+    ("trainer.kubeflow.org/v1alpha1", "TrainJob"): "trainjobs",
     ("serving.kserve.io/v1beta1", "InferenceService"): "inferenceservices",
     ("serving.kserve.io/v1alpha1", "InferenceGraph"): "inferencegraphs",
     ("apps/v1", "Deployment"): "deployments",
@@ -38,6 +41,9 @@ PLURALS = {
 
 _INSTALLED_BY = {
     "PyTorchJob": "the Kubeflow training operator",
+    "JAXJob": "the Kubeflow training operator",
+    "TFJob": "the Kubeflow training operator",
+    "TrainJob": "the Kubeflow trainer",
     "InferenceService": "KServe",
     "InferenceGraph": "KServe",
 }

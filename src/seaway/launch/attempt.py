@@ -169,8 +169,8 @@ class Attempt:
         cause = hopeless or found[0]
         why = "no restart helps" if hopeless else f"more than the {self._limits.restarts} restarts that it may have"
         text = f"{self._what} failed: {why}; first failed replica {cause}"
+        tail = self._stream.tail(cause)  # as long as there is a log
         self._api.delete(self._row.kind, self._name)
-        tail = self._stream.tail(cause.uid)
         raise JobFailedError(text, replica=cause.replica, exit_code=cause.exit_code, tail=tail)
 
     def _check_blocked(self) -> None:

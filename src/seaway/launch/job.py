@@ -2,7 +2,7 @@
 
 In: a manifest. Out: the finished job, or an error with the first failed replica, its exit code and last lines.
 
-A batch/v1 Job replaces failed pods itself. Of a PyTorchJob the replicas depend on one another: when one is lost, the
+A batch/v1 Job replaces failed pods itself. Of all other kinds the replicas depend on one another: when one is lost, the
 step deletes the job with all its replicas and makes it anew, and they resume from their checkpoint together. The
 deadline and the number of restarts are kept here, whatever the controller does.
 """
@@ -43,7 +43,8 @@ _log = logging.getLogger("seaway.launch")
 
 def named(manifest: Mapping[str, Any], *, prefix: str, identity: Identity) -> Object:
     """The manifest with its name, its digest and its owner."""
-    name = names.object_name(prefix, identity.run_id, manifest)
+    suffix = kind_of(manifest).suffix
+    name = names.object_name(prefix, identity.run_id, manifest, suffix=suffix)
     metadata = dict(manifest["metadata"])
     digest = names.digest(identity.run_id, manifest)
     metadata["annotations"] = {**metadata.get("annotations", {}), names.DIGEST_ANNOTATION: digest}
@@ -188,7 +189,8 @@ def _to_its_end(api: Api, row: JobKind, manifest: Object, job: Object, inbox: _I
             if condition(job, row.succeeded):
                 return job
             if _led(row, pods):
-                _log.warning(f"{row.kind[1]} {job['metadata']['name']} is called failed, but its Master succeeded")
+                deciding = ",".join(f"{k.rpartition('/')[2]}={v}" for k, v in row.leader.items())
+                _log.warning(f"{row.kind[1]} {job['metadata']['name']} is called failed, but {deciding} succeeded")
                 return job
             if _timed_out(row, job):
                 raise DeadlineError(f"{row.kind[1]} {job['metadata']['name']} must end in time: {_said(row, job)}")
@@ -237,7 +239,7 @@ def _failure(row: JobKind, job: Object, pods: Sequence[Object], stream: LogStrea
     first = next(iter(failures(pods)), None)
     if first is None:
         return JobFailedError(what)
-    tail = stream.tail(first.uid)
+    tail = stream.tail(first)
     return JobFailedError(
         f"{what}; first failed replica {first}", replica=first.replica, exit_code=first.exit_code, tail=tail
     )

@@ -6,13 +6,17 @@ A kind is one row of `KINDS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from seaway.errors import InputError
 from seaway.launch.api import Object
 
 JOB = ("batch/v1", "Job")
 PYTORCH_JOB = ("kubeflow.org/v1", "PyTorchJob")
+JAX_JOB = ("kubeflow.org/v1", "JAXJob")
+TF_JOB = ("kubeflow.org/v1", "TFJob")
+TRAIN_JOB = ("trainer.kubeflow.org/v1alpha1", "TrainJob")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +37,10 @@ class JobKind:
     """How many replicas a manifest asks for."""
     restarted_by_step: bool
     """Whether a failed job is made anew, all replicas together; else its own controller replaces what failed."""
-    leader: str = ""
-    """Label selector, ``key=value``, of the replica whose success is the job's, whatever becomes of the others."""
+    leader: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the replica whose success is the job's, whatever becomes of the others; none where all must succeed."""
+    suffix: int = 12
+    """Letters that its controllers append to a job's name for that of a replica: ``-worker-9999``."""
 
     def selector(self, name: str) -> str:
         """Label selector of the replicas of a job."""
@@ -42,8 +48,26 @@ class JobKind:
 
     def leads(self, pod: Object) -> bool:
         """Whether a pod is the leader."""
-        key, _, value = self.leader.partition("=")
-        return bool(key) and (pod["metadata"].get("labels") or {}).get(key) == value
+        return bool(self.leader) and self.leader.items() <= (pod["metadata"].get("labels") or {}).items()
+
+
+_REPLICA = "training.kubeflow.org/replica-{}"
+
+
+def _of_operator(
+    kind: tuple[str, str], specs: str, *, container: str, leader: Mapping[str, str] | None = None
+) -> JobKind:
+    """A kind of the operator: it replaces single replicas and counts nothing, while their peers must start anew."""
+    return JobKind(
+        kind=kind,
+        succeeded="Succeeded",
+        failed="Failed",
+        label="training.kubeflow.org/job-name",
+        container=container,
+        count=lambda job: sum(int(r.get("replicas", 1)) for r in job["spec"][specs].values()),
+        restarted_by_step=True,
+        leader=leader or {},
+    )
 
 
 KINDS: Mapping[tuple[str, str], JobKind] = {
@@ -56,21 +80,33 @@ KINDS: Mapping[tuple[str, str], JobKind] = {
         count=lambda job: int(job["spec"].get("parallelism", 1)),
         restarted_by_step=False,
     ),
-    # the training operator replaces single replicas and counts nothing; peers of a lost one must start anew anyway
-    PYTORCH_JOB: JobKind(
-        kind=PYTORCH_JOB,
-        succeeded="Succeeded",
+    PYTORCH_JOB: _of_operator(
+        PYTORCH_JOB, "pytorchReplicaSpecs", container="pytorch", leader={_REPLICA.format("type"): "master"}
+    ),
+    # the operator waits for all of its workers
+    JAX_JOB: _of_operator(JAX_JOB, "jaxReplicaSpecs", container="jax"),
+    # where there is no Chief the operator waits for the first worker alone
+    TF_JOB: _of_operator(
+        TF_JOB,
+        "tfReplicaSpecs",
+        container="tensorflow",
+        leader={_REPLICA.format("type"): "worker", _REPLICA.format("index"): "0"},
+    ),
+    # a JobSet's pods; its Job replaces single ones, up to a limit that only the runtime says
+    TRAIN_JOB: JobKind(
+        kind=TRAIN_JOB,
+        succeeded="Complete",
         failed="Failed",
-        label="training.kubeflow.org/job-name",
-        container="pytorch",
-        count=lambda job: sum(int(r.get("replicas", 1)) for r in job["spec"]["pytorchReplicaSpecs"].values()),
+        label="jobset.sigs.k8s.io/jobset-name",
+        container="node",
+        count=lambda job: int(job["spec"]["trainer"].get("numNodes", 1)),
         restarted_by_step=True,
-        leader="training.kubeflow.org/replica-type=master",
+        suffix=len("-node-0-999-abcde"),
     ),
 }
 
 
-def kind_of(job: Object) -> JobKind:
+def kind_of(job: Mapping[str, Any]) -> JobKind:
     """The row of a manifest or an object.
 
     Raises:

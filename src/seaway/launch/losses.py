@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from seaway.launch.api import Object
-from seaway.launch.replicas import Failure, failures, restarts
-from seaway.training.spec import EXIT_PEER
+from seaway.launch.replicas import Failure, by_cause, failures, follows, restarts
 
 
 class Losses:
@@ -19,15 +18,19 @@ class Losses:
         self._pods: dict[str, Object] = {}
         """The last sight of every pod there ever was, by uid."""
         self._current: dict[str, str] = {}
-        """uid of each replica's present pod, by name."""
+        """uid of each replica's present pod, by replica."""
+        self._shown: set[str] = set()
+        """uids at the last look."""
         self._failures: dict[tuple[str, str], Failure] = {}
 
     def look(self, pods: Sequence[Object]) -> None:
         """Take in the pods that there are now."""
-        for pod in pods:
+        self._shown = {pod["metadata"].get("uid", "") for pod in pods}
+        # a Job keeps the pods that it has replaced: the newest is the replica's
+        for pod in sorted(pods, key=lambda p: str(p["metadata"].get("creationTimestamp", ""))):
             uid = pod["metadata"].get("uid", "")
             self._pods[uid] = pod
-            self._current[pod["metadata"]["name"]] = uid
+            self._current[_replica(pod)] = uid
             for failure in failures([_former(pod)]):
                 self._failures[uid, failure.finished] = failure
         for uid in self._replaced():
@@ -40,12 +43,13 @@ class Losses:
     @property
     def found(self) -> list[Failure]:
         """The failures after which a replica came back, the likely causes first."""
-        return sorted(self._failures.values(), key=lambda f: (f.exit_code == EXIT_PEER, f.finished, f.replica))
+        return by_cause(list(self._failures.values()))
 
     @property
     def causes(self) -> int:
         """How many of them were not the loss of another replica."""
-        return sum(1 for failure in self._failures.values() if failure.exit_code != EXIT_PEER)
+        found = list(self._failures.values())
+        return sum(1 for failure in found if not follows(failure, found))
 
     @property
     def returns(self) -> int:
@@ -53,8 +57,8 @@ class Losses:
         return len(list(self._replaced())) + sum(restarts(pod) for pod in self._pods.values())
 
     def gone(self) -> list[Object]:
-        """The last sight of pods that were replaced."""
-        return [self._pods[uid] for uid in self._replaced()]
+        """The last sight of pods that were replaced and are no longer there."""
+        return [self._pods[uid] for uid in self._replaced() if uid not in self._shown]
 
     def _replaced(self) -> Iterable[str]:
         present = set(self._current.values())
@@ -64,8 +68,21 @@ class Losses:
         return str(self._pods[uid]["metadata"]["name"])
 
 
+def _replica(pod: Object) -> str:
+    """Which replica a pod is: the operator names its pods after that, a Job labels them."""
+    labels = pod["metadata"].get("labels") or {}
+    job, index = (labels.get(f"batch.kubernetes.io/{key}") for key in ("job-name", "job-completion-index"))
+    return str(pod["metadata"]["name"]) if index is None else f"{job}/{index}"
+
+
 def _former(pod: Object) -> Object:
     """The pod with only those ends of its containers after which they were restarted."""
     status = pod.get("status", {})
-    former = [{"lastState": one.get("lastState") or {}} for one in status.get("containerStatuses") or []]
+    former = [{**one, "state": _waiting(one)} for one in status.get("containerStatuses") or []]
     return {"metadata": pod["metadata"], "status": {"containerStatuses": former}}
+
+
+def _waiting(container: Object) -> Object:
+    """Of a container's state, that it waits for its next run."""
+    state = container.get("state") or {}
+    return {"waiting": state["waiting"]} if "waiting" in state else {}

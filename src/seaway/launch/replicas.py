@@ -21,6 +21,10 @@ BLOCKED = frozenset({
 STARTED = ("Running", "Succeeded", "Failed")
 _UNBORN = ("StartError", "ContainerCannotRun")
 """Reasons of containers that ended before their program began."""
+ABORTED = 134
+"""SIGABRT: how JAX and TensorFlow themselves end a process whose peer is gone, and also how C++ ends one in error."""
+_CONSEQUENCE_S = (-5.0, 900.0)
+"""An abort is another's consequence if it came so long after that; clocks of nodes differ by some seconds."""
 _NEVER = "9999"
 
 
@@ -35,6 +39,10 @@ class Failure:
     reason: str
     finished: str
     """RFC 3339."""
+    container: str = ""
+    """Empty where it was not one container that failed."""
+    run: int | None = None
+    """How often the container had been restarted in place before; None where it was not one container that failed."""
 
     def __str__(self) -> str:
         how = "it is not known how" if self.exit_code is None else f"exit code {self.exit_code}"
@@ -43,8 +51,27 @@ class Failure:
 
 def failures(pods: Iterable[Object]) -> list[Failure]:
     """Every failure that the pods tell of, the likely cause first: replicas that only lost a peer come last."""
-    found = [failure for pod in pods for failure in _of_pod(pod)]
-    return sorted(found, key=lambda f: (f.exit_code == EXIT_PEER, f.finished or _NEVER, f.replica))
+    return by_cause([failure for pod in pods for failure in _of_pod(pod)])
+
+
+def by_cause(found: Sequence[Failure]) -> list[Failure]:
+    """The failures in their order, the consequences of others last."""
+    return sorted(found, key=lambda f: (follows(f, found), f.finished or _NEVER, f.replica))
+
+
+def follows(failure: Failure, among: Iterable[Failure]) -> int:
+    """How surely a failure is but the loss of another replica: 0 not, 1 aborted after another failed, 2 it says so."""
+    if failure.exit_code == EXIT_PEER:
+        return 2
+    return int(failure.exit_code == ABORTED and any(_after(failure, other) for other in among))
+
+
+def _after(abort: Failure, other: Failure) -> bool:
+    if other.uid == abort.uid or other.exit_code in (ABORTED, EXIT_PEER):
+        return False
+    if not other.finished or not abort.finished:
+        return True
+    return _CONSEQUENCE_S[0] <= epoch(abort.finished) - epoch(other.finished) <= _CONSEQUENCE_S[1]
 
 
 def _of_pod(pod: Object) -> list[Failure]:
@@ -52,7 +79,11 @@ def _of_pod(pod: Object) -> list[Failure]:
     ends = []
     for one in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         # of a container that was restarted in place its last run is all that is known
-        ends += [s["terminated"] for key in ("lastState", "state") if (s := one.get(key) or {}).get("terminated")]
+        ends += [
+            (s["terminated"], one.get("name", ""), _run(one, key))
+            for key in ("lastState", "state")
+            if (s := one.get(key) or {}).get("terminated")
+        ]
     found = [
         Failure(
             replica=metadata["name"],
@@ -60,8 +91,10 @@ def _of_pod(pod: Object) -> list[Failure]:
             exit_code=end["exitCode"],
             reason=_reason(end),
             finished=end.get("finishedAt") or "",
+            container=container,
+            run=run,
         )
-        for end in ends
+        for end, container, run in ends
         if end.get("exitCode")
     ]
     if not found and status.get("phase") == "Failed":
@@ -70,6 +103,12 @@ def _of_pod(pod: Object) -> list[Failure]:
             Failure(replica=metadata["name"], uid=metadata.get("uid", ""), exit_code=None, reason=reason, finished="")
         ]
     return found
+
+
+def _run(container: Object, key: str) -> int:
+    """Which run a container's status tells of; while the next one is waited for, it is the last that is the former."""
+    over = key == "state" or "waiting" in (container.get("state") or {})
+    return int(container.get("restartCount", 0)) - (not over)
 
 
 def _reason(end: Object) -> str:

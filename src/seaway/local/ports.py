@@ -48,7 +48,9 @@ def promised(store: Store) -> set[int]:
         for item in store.items(resource)
     ]
     children = [
-        item["metadata"].get("annotations") or {} for resource in ("pods", "services") for item in store.items(resource)
+        item["metadata"].get("annotations") or {}
+        for resource in ("pods", "services", "jobs.batch")
+        for item in store.items(resource)
     ]
     # Anyone may write an annotation of that name.
     return {int(text) for found in services + children if (text := str(found.get(PORT_ANNOTATION, ""))).isdecimal()}

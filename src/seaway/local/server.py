@@ -22,22 +22,26 @@ from seaway.local import credentials
 from seaway.local.api.app import Api
 from seaway.local.api.kinds import BY_RESOURCE
 from seaway.local.api.objects import Objects
+from seaway.local.api.runtimes import install
 from seaway.local.api.store import Change, Store
+from seaway.local.api.trainingkinds import TRAINING_KINDS
 from seaway.local.controllers.events import Recorder
 from seaway.local.controllers.exits import tell
-from seaway.local.controllers.garbage import Collector, Namespaces, expire_job, expire_pytorchjob
+from seaway.local.controllers.garbage import Collector, Namespaces, expire_job, expire_training_job
 from seaway.local.controllers.graphservices import graphs_of
 from seaway.local.controllers.inferencegraph import InferenceGraphController
 from seaway.local.controllers.inferenceservice import InferenceServiceController
 from seaway.local.controllers.job import BACKOFF_S, JobController
 from seaway.local.controllers.loop import Controlled, Loop, Reconciler
 from seaway.local.controllers.pod import CRASH_DELAY_S
-from seaway.local.controllers.pytorchjob import PyTorchJobController
 from seaway.local.controllers.s3credentials import s3_env
+from seaway.local.controllers.trainingjob import TrainingJobController
+from seaway.local.controllers.trainjob import TrainJobController
 from seaway.local.forwarder import Forwarder
 from seaway.local.home import Paths, write_private
 from seaway.local.mounts import mounts
 from seaway.local.ports import free_port, in_use, promised
+from seaway.local.processes.cores import policy
 from seaway.local.processes.environment import base_environment
 from seaway.local.processes.podlogs import PodLogs
 from seaway.local.processes.supervisor import Supervisor
@@ -83,22 +87,33 @@ async def _serve(paths: Paths, port: int, token: str, listener: socket.socket, t
     reconcilers: dict[str, Reconciler] = {}
     base = base_environment(home=paths.root, kubeconfig=paths.kubeconfig)
     supervisor = Supervisor(
-        objects, recorder, paths.pods, base, look=lambda pod: loop.look("pods", pod), crash_delay_s=timing.crash_delay_s
+        objects,
+        recorder,
+        paths.pods,
+        base,
+        look=lambda pod: loop.look("pods", pod),
+        crash_delay_s=timing.crash_delay_s,
+        cpu_policy=policy(),
     )
     reconcilers["pods"] = supervisor
     reconcilers["namespaces"] = Namespaces(objects)
     reconcilers["jobs.batch"] = Controlled(
         JobController(backoff_s=timing.job_backoff_s), objects, recorder, after=lambda job: expire_job(objects, job)
     )
-    training = PyTorchJobController(crash_delay_s=timing.crash_delay_s)
-    reconcilers[training.resource] = Controlled(
-        training,
-        objects,
-        recorder,
-        free_port=lambda: free_port(promised(store)),
-        in_use=in_use,
-        after=lambda job: expire_pytorchjob(objects, job),
-        tell=tell,
+    for kind in TRAINING_KINDS:
+        reconcilers[kind.resource] = Controlled(
+            TrainingJobController(kind, crash_delay_s=timing.crash_delay_s),
+            objects,
+            recorder,
+            free_port=lambda: free_port(promised(store)),
+            in_use=in_use,
+            after=lambda job: expire_training_job(objects, job),
+            tell=tell,
+        )
+    install(objects)
+    trainjobs = TrainJobController(store.find)
+    reconcilers[trainjobs.resource] = Controlled(
+        trainjobs, objects, recorder, free_port=lambda: free_port(promised(store))
     )
     services = InferenceServiceController(credentials=lambda service: s3_env(service, store.find))
     reconcilers[services.resource] = Controlled(

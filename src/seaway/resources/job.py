@@ -5,10 +5,10 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from seaway.resources.pod import EnvVar, pod_template
+from seaway.resources.pod import Ends, Replica
 
 CONTAINER = "main"
 
@@ -25,68 +25,28 @@ class Job(TypedDict):
 def job(
     *,
     name: str,
-    image: str,
-    command: Sequence[str],
-    args: Sequence[str] = (),
-    env: Sequence[EnvVar] = (),
-    labels: Mapping[str, str] | None = None,
-    annotations: Mapping[str, str] | None = None,
-    cpu: str = "",
-    memory: str = "",
+    replica: Replica,
+    ends: Ends = Ends(),  # noqa: B008 - frozen
     backoff_limit: int = 0,
-    active_deadline_seconds: int | None = None,
-    ttl_seconds_after_finished: int | None = 86_400,
-    service_account: str = "",
-    termination_grace_period_seconds: int = 30,
     hopeless_exit_codes: Sequence[int] = (),
 ) -> Job:
-    """A Job of one pod.
+    """A Job of one pod at a time that is run to completion once.
 
     Args:
-        name: DNS label; may be empty when the name is computed from the manifest.
-        image: container image.
-        command: the process.
-        args: its arguments.
-        env: as `env_list` and `secret_env` give them.
-        labels: of the job and of its pod.
-        annotations: of the job and of its pod.
-        cpu: request, as Kubernetes writes quantities (``2``, ``500m``); empty for none.
-        memory: request and limit (``4Gi``); empty for none.
+        name: DNS label of at most 63 characters; may be empty when it is computed.
+        replica: what its pod runs.
+        ends: its deadline, and how long it is kept.
         backoff_limit: how often a failed pod is replaced.
-        active_deadline_seconds: after so many seconds the job fails; None for no deadline.
-        ttl_seconds_after_finished: after so many seconds a finished job is deleted; None keeps it.
-        service_account: of the pod; empty for the namespace's default.
-        termination_grace_period_seconds: between SIGTERM and SIGKILL.
         hopeless_exit_codes: a pod that ends with one of these fails the job at once; others count against the limit.
     """
-    template = pod_template(
-        container=CONTAINER,
-        image=image,
-        command=command,
-        args=args,
-        env=env,
-        labels=labels,
-        annotations=annotations,
-        cpu=cpu,
-        memory=memory,
-        restart_policy="Never",
-        service_account=service_account,
-        termination_grace_period_seconds=termination_grace_period_seconds,
-    )
     spec: dict[str, Any] = {
         "parallelism": 1,
         "completions": 1,
         "backoffLimit": backoff_limit,
-        "template": template,
+        **ends.policy(),
+        "template": replica.template(CONTAINER, restart_policy="Never"),
     }
     if hopeless_exit_codes:
         codes = {"containerName": CONTAINER, "operator": "In", "values": sorted(hopeless_exit_codes)}
         spec["podFailurePolicy"] = {"rules": [{"action": "FailJob", "onExitCodes": codes}]}
-    if active_deadline_seconds is not None:
-        spec["activeDeadlineSeconds"] = active_deadline_seconds
-    if ttl_seconds_after_finished is not None:
-        spec["ttlSecondsAfterFinished"] = ttl_seconds_after_finished
-    metadata: dict[str, Any] = {"labels": dict(labels or {}), "annotations": dict(annotations or {})}
-    if name:
-        metadata["name"] = name
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": replica.metadata(name), "spec": spec}

@@ -26,12 +26,17 @@ def digest(run_id: str, manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{run_id}\0{canonical}".encode()).hexdigest()
 
 
-def object_name(prefix: str, run_id: str, manifest: Mapping[str, Any]) -> str:
-    """A DNS-1035 label of at most 51 characters: the prefix, cut to fit, and 10 hex digits.
+def object_name(prefix: str, run_id: str, manifest: Mapping[str, Any], *, suffix: int = 12) -> str:
+    """A DNS-1035 label: the prefix, cut to fit, and 10 hex digits.
 
-    What is left up to 63 is for what controllers append, such as ``-worker-12``.
+    Args:
+        prefix: for people.
+        run_id: of the run.
+        manifest: of the object.
+        suffix: letters that controllers append, such as ``-worker-12``; what is left of 63 is the name's.
     """
-    return f"{dns_label(prefix)[:40].rstrip('-')}-{digest(run_id, manifest)[:10]}"
+    room = 63 - suffix - 11
+    return f"{dns_label(prefix)[:room].rstrip('-')}-{digest(run_id, manifest)[:10]}"
 
 
 def dns_label(text: str) -> str:

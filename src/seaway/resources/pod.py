@@ -1,9 +1,12 @@
-"""Pod templates: what every job's replicas have in common, whatever the kind of job."""
+"""What every job's replicas have in common, whatever the kind of job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from seaway.errors import InputError
 
 EnvVar = dict[str, Any]
 
@@ -20,72 +23,117 @@ def secret_env(name: str, *, secret: str, key: str) -> EnvVar:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
 
 
-def pod_template(
-    *,
-    container: str,
-    image: str,
-    command: Sequence[str],
-    args: Sequence[str] = (),
-    env: Sequence[EnvVar] = (),
-    labels: Mapping[str, str] | None = None,
-    annotations: Mapping[str, str] | None = None,
-    cpu: str = "",
-    memory: str = "",
-    gpus: int = 0,
-    ports: Mapping[str, int] | None = None,
-    restart_policy: str = "",
-    service_account: str = "",
-    termination_grace_period_seconds: int = 30,
-) -> dict[str, Any]:
-    """A pod template with one container and no service mesh's sidecar.
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """What every replica of a job runs, and with what: the same for every kind of job.
 
-    Args:
-        container: the container's name, which some controllers ask for.
-        image: container image.
-        command: the process.
-        args: its arguments.
-        env: as `env_list` and `secret_env` give them.
-        labels: of the pod.
-        annotations: of the pod.
-        cpu: request, as Kubernetes writes quantities (``2``, ``500m``); empty for none.
-        memory: request and limit (``4Gi``); empty for none.
-        gpus: NVIDIA devices; request and limit.
-        ports: number by name.
-        restart_policy: of the pod; empty where the job's own decides.
-        service_account: of the pod; empty for the namespace's default.
-        termination_grace_period_seconds: between SIGTERM and SIGKILL.
+    Raises:
+        InputError: there is no command.
     """
-    process: dict[str, Any] = {"name": container, "image": image, "command": list(command)}
-    if args:
-        process["args"] = list(args)
-    if env:
-        process["env"] = list(env)
-    if ports:
-        process["ports"] = [{"name": name, "containerPort": number} for name, number in ports.items()]
-    requests: dict[str, Any] = {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v}
-    limits: dict[str, Any] = {"memory": memory} if memory else {}
-    if gpus:
-        requests[GPU] = limits[GPU] = gpus
-    if requests:
-        process["resources"] = {"requests": requests} | ({"limits": limits} if limits else {})
-    pod: dict[str, Any] = {"restartPolicy": restart_policy} if restart_policy else {}
-    pod |= {"terminationGracePeriodSeconds": termination_grace_period_seconds, "containers": [process]}
-    if service_account:
-        pod["serviceAccountName"] = service_account
-    # a sidecar that never ends keeps the job from completing
-    pod_labels = {**(labels or {}), "sidecar.istio.io/inject": "false"}
-    return {"metadata": {"labels": pod_labels, "annotations": dict(annotations or {})}, "spec": pod}
+
+    image: str
+    """Container image."""
+    command: Sequence[str]
+    """The process."""
+    args: Sequence[str] = ()
+    """Its arguments."""
+    env: Sequence[EnvVar] = ()
+    """As `env_list` and `secret_env` give them; controllers add their own."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the job and of its pods."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the job and of its pods."""
+    cpu: str = ""
+    """Request, as Kubernetes writes quantities (``2``, ``500m``); empty for none."""
+    memory: str = ""
+    """Request and limit (``4Gi``); empty for none."""
+    gpus: int = 0
+    """NVIDIA devices; request and limit."""
+    service_account: str = ""
+    """Of the pods; empty for the namespace's default."""
+    termination_grace_period_seconds: int = 30
+    """Between SIGTERM and SIGKILL."""
+
+    def __post_init__(self) -> None:
+        if not self.command:
+            raise InputError("a replica must be given a command, found none: an image's own is not known here")
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """Of the job; ``name`` may be empty while it is not computed."""
+        metadata: dict[str, Any] = {"labels": dict(self.labels), "annotations": dict(self.annotations)}
+        return {**metadata, "name": name} if name else metadata
+
+    def pod_metadata(self) -> dict[str, Any]:
+        """Of the pods: no service mesh's sidecar, as one that never ends keeps the job from completing."""
+        labels = {**self.labels, "sidecar.istio.io/inject": "false"}
+        return {"labels": labels, "annotations": dict(self.annotations)}
+
+    def resources(self) -> dict[str, Any]:
+        """Requests and limits of the container; empty where nothing is asked for."""
+        requests: dict[str, Any] = {k: v for k, v in (("cpu", self.cpu), ("memory", self.memory)) if v}
+        limits: dict[str, Any] = {"memory": self.memory} if self.memory else {}
+        if self.gpus:
+            requests[GPU] = limits[GPU] = self.gpus
+        if not requests:
+            return {}
+        return {"requests": requests} | ({"limits": limits} if limits else {})
+
+    def template(
+        self, container: str, *, ports: Mapping[str, int] | None = None, restart_policy: str = ""
+    ) -> dict[str, Any]:
+        """A pod template with one container.
+
+        Args:
+            container: its name, which some controllers ask for.
+            ports: number by name.
+            restart_policy: of the pod; empty where the job's own decides.
+        """
+        process: dict[str, Any] = {"name": container, "image": self.image, "command": list(self.command)}
+        if self.args:
+            process["args"] = list(self.args)
+        if self.env:
+            process["env"] = list(self.env)
+        if ports:
+            process["ports"] = [{"name": name, "containerPort": number} for name, number in ports.items()]
+        if resources := self.resources():
+            process["resources"] = resources
+        pod: dict[str, Any] = {"restartPolicy": restart_policy} if restart_policy else {}
+        pod |= {"terminationGracePeriodSeconds": self.termination_grace_period_seconds, "containers": [process]}
+        if self.service_account:
+            pod["serviceAccountName"] = self.service_account
+        return {"metadata": self.pod_metadata(), "spec": pod}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """When a job ends at the latest, and how long it is kept then."""
+
+    deadline_s: int | None = None
+    """After so many seconds the job fails; None for no deadline."""
+    kept_s: int | None = 86_400
+    """After so many seconds a finished job is deleted; None keeps it."""
+
+    def policy(self) -> dict[str, int]:
+        """As a job's spec or its runPolicy writes it."""
+        found = {"activeDeadlineSeconds": self.deadline_s, "ttlSecondsAfterFinished": self.kept_s}
+        return {key: value for key, value in found.items() if value is not None}
 
 
 def add_env(manifest: Any, env: Mapping[str, str]) -> Any:
-    """The manifest with variables added to every container in it; those that a container has already stay."""
+    """The manifest with variables added to every container in it; those that a container has already stay.
+
+    A TrainJob's ``trainer`` is a container as well, and lists its variables where a container does.
+    """
     if isinstance(manifest, list):
         return [add_env(one, env) for one in manifest]
     if not isinstance(manifest, Mapping):
         return manifest
     out = {key: add_env(value, env) for key, value in manifest.items()}
-    if isinstance(out.get("containers"), list):
-        out["containers"] = [_with(one, env) for one in out["containers"]]
+    for key in ("initContainers", "containers"):
+        if isinstance(out.get(key), list):
+            out[key] = [_with(one, env) for one in out[key]]
+    if isinstance(out.get("trainer"), dict):
+        out["trainer"] = _with(out["trainer"], env)
     return out
 
 

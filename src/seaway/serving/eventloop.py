@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed, else asyncio's own (None)."""
+    """Uvloop's where it is installed, else asyncio's own (None)."""
     try:
         import uvloop
     except ImportError:

@@ -53,14 +53,14 @@ def filesystem(uri: str) -> tuple[Any, str]:
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
     fs, path = filesystem(uri)
-    with _reached(uri):
+    with reached(uri):
         return bool(fs.exists(path))
 
 
 def is_folder(uri: str) -> bool:
     """Whether a folder is there."""
     fs, path = filesystem(uri)
-    with _reached(uri):
+    with reached(uri):
         return bool(fs.isdir(path))
 
 
@@ -68,7 +68,7 @@ def list_files(uri: str, *, suffixes: Sequence[str] = ()) -> list[str]:
     """URIs of the files below a folder, sorted; hidden ones and those with another suffix are left out."""
     fs, path = filesystem(uri)
     scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
-    with _reached(uri):
+    with reached(uri):
         names = fs.find(path)
     found = []
     for name in names:
@@ -86,7 +86,7 @@ def read_bytes(uri: str) -> bytes:
         InputError: it is not there.
     """
     fs, path = filesystem(uri)
-    with _reached(uri):
+    with reached(uri):
         try:
             data: bytes = fs.cat_file(path)
         except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
@@ -100,11 +100,25 @@ def write_bytes(uri: str, data: bytes) -> None:
     """Write a file whole: a local one appears under its name only when complete, as object stores do anyway."""
     if not is_local(uri):
         fs, path = filesystem(uri)
-        with _reached(uri):
+        with reached(uri):
             fs.pipe_file(path, data)
         return
     with open_write(uri) as f:
         f.write(data)
+
+
+@contextmanager
+def open_read(uri: str) -> Iterator[IO[bytes]]:
+    """A file to read parts of: of a store, only what is asked for is fetched.
+
+    Raises:
+        InputError: it is not there, or cannot be reached.
+    """
+    fs, path = filesystem(uri)
+    with reached(uri):
+        file = fs.open(path, "rb") if is_local(uri) else fs.open(path, "rb", cache_type="none")
+    with file:
+        yield file
 
 
 @contextmanager
@@ -116,7 +130,7 @@ def open_write(uri: str) -> Iterator[IO[bytes]]:
             yield local.file
             local.flush()
             fs, path = filesystem(uri)
-            with _reached(uri):
+            with reached(uri):
                 fs.put_file(local.name, path)
         return
     path_ = local_path(uri)
@@ -150,7 +164,7 @@ def localized(uri: str) -> Iterator[Path]:
     fs, remote = filesystem(uri)
     with tempfile.TemporaryDirectory(prefix="seaway-") as tmp:
         copy = Path(tmp) / remote.rstrip("/").rsplit("/", 1)[-1]
-        with _reached(uri):
+        with reached(uri):
             if not fs.exists(remote):
                 raise InputError(f"{uri}: must exist, nothing is there: check the URI and the credentials")
             fs.get(remote.rstrip("/") + "/" if fs.isdir(remote) else remote, str(copy), recursive=True)
@@ -158,7 +172,7 @@ def localized(uri: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _reached(uri: str) -> Iterator[None]:
+def reached(uri: str) -> Iterator[None]:
     """What goes wrong on the way to another machine, in words; a local disk's own errors stay what they are."""
     try:
         yield
@@ -201,7 +215,7 @@ def upload_folder(folder: Path, uri: str, *, last: str) -> None:
     if s3.is_s3(uri) and "/" not in remote.strip("/"):
         raise InputError(f"{uri}: must name a folder in a bucket, found the bucket: a folder there is replaced whole")
     paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    with _reached(uri):
+    with reached(uri):
         before = {name.removeprefix(remote.rstrip("/") + "/") for name in fs.find(remote)}
         for name in sorted(before, key=lambda n: n != last):
             if name == last or name not in paths:

@@ -121,10 +121,19 @@ def _exclusive(features: NDArray[np.float32]) -> list[list[int]]:
 
 
 def _codes(members: NDArray[np.float32], answers: NDArray[np.float64]) -> tuple[float, ...]:
-    """Codes in the order of the mean answer, such that rows of no member have 0."""
+    """Codes of the columns [n, columns], where answers [n, A] are around 0."""
     rest = 1.0 - members.sum(axis=1)
     rows = np.append(members.sum(axis=0, dtype=np.float64), rest.sum())
-    sums = np.vstack([members.T.astype(np.float64) @ answers, rest @ answers])
+    return codes(rows, np.vstack([members.T.astype(np.float64) @ answers, rest @ answers]))
+
+
+def codes(rows: NDArray[np.float64], sums: NDArray[np.float64]) -> tuple[float, ...]:
+    """Codes of a bundle's columns in the order of the mean answer, such that rows of no member have 0.
+
+    Args:
+        rows: [columns + 1] rows of each column, then of none.
+        sums: [columns + 1, A] sums of their answers, which are around 0.
+    """
     means = sums / (rows + _PRIOR_ROWS)[:, None]
     spread = (means - np.average(means, axis=0, weights=rows)) * np.sqrt(rows)[:, None]
     direction = np.linalg.svd(spread, full_matrices=False)[2][0]

@@ -13,11 +13,12 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 def cores(*, neighbours: int = 1) -> int:
     """Cores for one of ``neighbours`` processes that share this machine; at least 1.
 
-    A container's own quota is not shared.
+    A container's own quota is not shared, nor are cores that this process alone is held to.
     """
-    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    every = os.cpu_count() or 1
+    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
     limit = float(have)
     with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or "max"
         quota, period = _QUOTA.read_text().split()
         limit = int(quota) / int(period)
-    return max(1, min(have // neighbours, math.ceil(limit)))
+    return max(1, min(have // neighbours if have == every else have, math.ceil(limit)))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 32_768
 """Rows, of all ranks together, that the intervals are cut by."""
+CHUNK_ROWS = 65_536
+"""Rows at a time that moments are taken of."""
 EXACT = 4
 """A number with at most this many times ``bins`` distinct values gets an interval for each."""
 BOUND = 10.0
@@ -70,7 +72,7 @@ class Encoding:
         return self.encode(*self.layout.split(features))
 
     def encode(
-        self, numbers: NDArray[np.float32], categories: NDArray[np.int64]
+        self, numbers: NDArray[np.float32], categories: NDArray[np.int64] | NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """What `Layout.split` gave, as numbers [n, D] and codes [n, C]."""
         codes = np.empty((len(numbers), len(self.offsets)), np.int32)
@@ -131,20 +133,32 @@ def moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Count, mean and standard deviation of each column over all ranks, NaN left out; each [D].
 
-    Sums of squares are taken around each rank's own mean and joined, so that large values with a small spread keep
-    their digits (Chan, Golub and LeVeque 1979).
+    Sums of squares are taken around the mean of some rows at a time and joined, so that large values with a small
+    spread keep their digits (Chan, Golub and LeVeque 1979).
     """
-    own = np.zeros((3, values.shape[1]))
-    for column in range(values.shape[1]):
-        present = values[~np.isnan(values[:, column]), column].astype(np.float64)
-        mean = present.mean() if len(present) else 0.0
-        own[:, column] = len(present), mean, ((present - mean) ** 2).sum()
-    counts, means, spreads = np.moveaxis(gather(own), 1, 0)
+    parts = [_moments(values[start : start + CHUNK_ROWS]) for start in range(0, len(values), CHUNK_ROWS)]
+    own = _joined(np.stack(parts or [np.zeros((3, values.shape[1]))]))
+    count, mean, spread = _joined(gather(own))
+    return count, mean, np.sqrt(spread / np.maximum(count, 1))
+
+
+def _moments(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Count, mean and sum of squares around it, [3, D]."""
+    wide = values.astype(np.float64)
+    present = ~np.isnan(wide)
+    count = present.sum(axis=0)
+    mean = wide.sum(axis=0, where=present) / np.maximum(count, 1)
+    wide -= mean
+    np.square(wide, out=wide)
+    return np.stack([count, mean, wide.sum(axis=0, where=present)])
+
+
+def _joined(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The moments of parts [parts, 3, D] as those of all, [3, D]."""
+    counts, means, spreads = np.moveaxis(parts, 1, 0)
     total = counts.sum(axis=0)
-    safe = np.maximum(total, 1)
-    overall = (counts * means).sum(axis=0) / safe
-    joined = spreads.sum(axis=0) + (counts * (means - overall) ** 2).sum(axis=0)
-    return total, overall, np.sqrt(joined / safe)
+    mean = (counts * means).sum(axis=0) / np.maximum(total, 1)
+    return np.stack([total, mean, spreads.sum(axis=0) + (counts * (means - mean) ** 2).sum(axis=0)])
 
 
 def _sample(numbers: NDArray[np.float32], gather: Gather) -> NDArray[np.float32]:

@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -78,6 +79,16 @@ class TrainedModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Reported(Protocol):
+    """A trained model that tells how it was trained."""
+
+    @property
+    def reports(self) -> Mapping[str, str]:
+        """Texts by file name, for the package's folder ``reports``."""
+        ...
+
+
 def write_package(
     model: TrainedModel,
     spec: TrainSpec,
@@ -86,6 +97,8 @@ def write_package(
     features: onnx.ModelProto,
     rows: Mapping[str, NDArray[Any]],
     metrics: Mapping[str, float],
+    reports: Mapping[str, str] = MappingProxyType({}),
+    overrides: Mapping[str, Any] | None = None,
 ) -> Agreement:
     """Compose the whole graph, hold it against the framework and write the package.
 
@@ -96,6 +109,8 @@ def write_package(
         features: the graph from raw columns to the matrix [n, F].
         rows: held-out raw rows as inputs of the graph.
         metrics: on the validation rows.
+        reports: texts by file name, for the folder ``reports``.
+        overrides: of keys of model.json, where a model from outside has more or less to tell.
 
     Raises:
         PackageError: the model cannot be converted, or does not agree with the framework.
@@ -111,6 +126,9 @@ def write_package(
         folder = Path(tmp) / "package"
         (folder / "native").mkdir(parents=True)
         (folder / package.GRAPH).write_bytes(content)
+        for name, text in reports.items():
+            (folder / "reports").mkdir(exist_ok=True)
+            (folder / "reports" / name).write_text(text)
         info = {
             "name": spec.name,
             "version": spec.version,
@@ -125,6 +143,7 @@ def write_package(
             "agreement": agreed.to_dict(),
             "native": dict(model.save_native(folder / "native")),
             "provenance": _provenance(spec, model.libraries),
+            **(overrides or {}),
         }
         # a local package takes its place in two renames that belong together
         with held_back() if storage.is_local(spec.output) else nullcontext():

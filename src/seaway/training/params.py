@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable
 from typing import Any
+
+from seaway.errors import near
+
+__all__ = ["near", "plain"]
 
 
 def plain(value: Any) -> Any:
@@ -16,9 +18,3 @@ def plain(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         return {"None": None, "True": True, "False": False}.get(value, value)
-
-
-def near(word: str, names: Iterable[str]) -> str:
-    """The end of an error text: names that ``word`` may have been meant for, or nothing."""
-    found = difflib.get_close_matches(word, list(names), n=3)
-    return f": did you mean {' or '.join(repr(f) for f in found)}?" if found else ""

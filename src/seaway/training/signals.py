@@ -1,11 +1,14 @@
-"""SIGTERM, where Python alone does not hear it in time or hears it at the wrong time."""
+"""The end of a worker: SIGTERM, where Python alone does not hear it in time or at the wrong time, and its own."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -21,6 +24,24 @@ def leave_on_sigterm() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def leave_after(work: Callable[[], int]) -> NoReturn:
+    """End the process with the exit code of ``work`` as soon as it is done.
+
+    Python's own end would have some frameworks say goodbye to ranks that are gone, or wait for one that hangs.
+    """
+    code = 1
+    try:
+        code = work()
+    except SystemExit as e:  # SIGTERM
+        code = e.code if isinstance(e.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

@@ -57,6 +57,10 @@ class TrainSpec:
     """The pipeline run."""
     checkpoints: str = ""
     """URI of the folder that a restarted training resumes from; empty keeps none."""
+    entrypoint: str = ""
+    """The user's own training: a module, or the URI of a Python script; empty for the framework's worker."""
+    measure_scaling: bool = False
+    """Whether to time one rank by itself before all train, so that the report tells what the others add."""
 
     def __post_init__(self) -> None:
         for name in ("name", "version", "framework", "train", "validation_rows", "features", "contract", "output"):
@@ -77,6 +81,9 @@ class TrainSpec:
         known = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(raw, dict) or set(raw) - known:
             raise InputError(f"{ENV} must be an object with keys among {sorted(known)}, found {raw!r:.200}")
+        needed = {f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING}
+        if missing := sorted(needed - set(raw)):
+            raise InputError(f"{ENV} must have the keys {missing} too, found {sorted(raw)}: it is written by `train`")
         return cls(**raw)
 
     @classmethod

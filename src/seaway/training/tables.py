@@ -19,7 +19,9 @@ from seaway.model.columns import feeds, polars_dtype
 from seaway.model.contract import Contract, Target
 from seaway.observe import logs, spans
 from seaway.storage import uri as storage
+from seaway.training import source as sources
 from seaway.training.place import ALONE, Place
+from seaway.training.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,7 +64,7 @@ class Part:
     """Rows of the whole file."""
     place: Place
     """Whose part this is."""
-    lazy: pl.LazyFrame
+    source: Source
 
     def __len__(self) -> int:
         return self.place.part(self.total)[1]
@@ -82,12 +84,12 @@ class Part:
             DataError: a feature is infinite, a target is no class or number, or the file is damaged.
         """
         began = time.time()
-        start, total = self.place.part(self.total)
-        for first in range(start, start + total, rows):
-            with _reading(self.uri):
-                frame = self.lazy.slice(first, min(rows, start + total - first)).collect()
+        first, total = self.place.part(self.total)
+        end = first + total
+        for frame in self.source.frames(first, total, columns=(*self.names, TARGET), most=rows):
             table = self._table(frame, first)
-            if first + rows >= start + total:
+            first += len(frame)
+            if first == end:
                 self._log(began)
             yield table
 
@@ -123,49 +125,22 @@ def opened(uri: str, target: Target, *, what: str, place: Place = ALONE) -> Iter
     """
     import polars as pl
 
-    with _scanned(uri) as lazy:
-        with _reading(uri):
-            schema = lazy.collect_schema()
-            total = int(lazy.select(pl.len()).collect().item())
+    with sources.opened(uri) as source:
+        schema, total = source.schema, source.rows
         if TARGET not in schema or len(schema) < 2:
-            raise DataError(f"{uri}: must have features and the column {TARGET!r}, found {schema.names()[:5]}")
+            raise DataError(f"{uri}: must have features and the column {TARGET!r}, found {list(schema)[:5]}")
         if total == 0:
             raise DataError(f"the {what} rows must be at least one, found none in {uri}: give more data or split anew")
         if total < place.world_size:
-            raise DataError(f"the {what} rows must be at least one a rank, found {total} for {place.world_size} ranks")
+            raise DataError(
+                f"the {what} rows must be at least one a rank, found {total} for {place.world_size} ranks: train on "
+                "fewer replicas, or give more rows"
+            )
         features = {c: d for c, d in schema.items() if c != TARGET}
         if wrong := [c for c, d in features.items() if d != pl.Float32]:
             raise DataError(f"{uri}: features must be float32, found {features[wrong[0]]} in {wrong[0]!r}")
         names = tuple(features)
-        chosen = lazy.select(*names, TARGET)
-        yield Part(uri=uri, what=what, target=target, names=names, total=total, place=place, lazy=chosen)
-
-
-def read_table(uri: str, target: Target, *, what: str) -> Table:
-    """Features and target of a whole Parquet file or folder; takes and raises what `opened` and `Part.read` do."""
-    with opened(uri, target, what=what) as part:
-        return part.read()
-
-
-@contextmanager
-def _scanned(uri: str) -> Iterator[pl.LazyFrame]:
-    import polars as pl
-
-    with storage.localized(uri) as path:
-        files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-        if not files:
-            raise DataError(f"{uri}: must hold Parquet files, found none: run the features step again")
-        yield pl.scan_parquet(files)
-
-
-@contextmanager
-def _reading(uri: str) -> Iterator[None]:
-    import polars as pl
-
-    try:
-        yield
-    except pl.exceptions.PolarsError as e:
-        raise DataError(f"{uri}: must be Parquet that can be read: {e}") from e
+        yield Part(uri=uri, what=what, target=target, names=names, total=total, place=place, source=source)
 
 
 def _target(series: pl.Series, target: Target, what: str, first: int) -> NDArray[Any]:
@@ -227,7 +202,8 @@ def read_rows(uri: str, contract: Contract, *, limit: int) -> dict[str, NDArray[
     """
     import polars as pl
 
-    with _scanned(uri) as lazy, _reading(uri):
+    with storage.localized(uri) as path, sources.reading(uri):
+        lazy = pl.scan_parquet(sources.files(uri, path))
         have = lazy.collect_schema().names()
         if missing := [c for c in contract.names if c not in have]:
             raise DataError(f"{uri}: must have the contract's columns, found no {missing}: split the data again")

@@ -13,7 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,9 @@ from seaway.observe import logs
 from seaway.storage import uri as storage
 from seaway.training import checkpoints, packaging, signals, tables
 from seaway.training.metrics import metrics as measure
-from seaway.training.packaging import TrainedModel
-from seaway.training.place import ALONE, Place
+from seaway.training.packaging import Reported, TrainedModel
+from seaway.training.peers import Peers, alone
+from seaway.training.place import Place
 from seaway.training.spec import EXIT_INPUT, EXIT_PEER, TrainSpec
 from seaway.training.tables import Part
 
@@ -54,12 +55,17 @@ class TrainingData:
     """What a framework trains on; nothing is read before it asks."""
 
     contract: Contract
-    place: Place
-    """This rank's, and how many there are."""
+    peers: Peers
+    """The other ranks."""
     train: Part
     """This rank's training rows."""
     validation: Part | None
     """This rank's validation rows, for early stopping; None when the spec names none."""
+
+    @property
+    def place(self) -> Place:
+        """This rank's, and how many there are."""
+        return self.peers.place
 
 
 Fit = Callable[[TrainSpec, TrainingData], TrainedModel]
@@ -68,7 +74,7 @@ Fit = Callable[[TrainSpec, TrainingData], TrainedModel]
 It holds `tables.check_classes` over the rows of all ranks, and raises InputError where a hyperparameter does not hold.
 """
 
-Join = Callable[[TrainSpec], AbstractContextManager[Place]]
+Join = Callable[[TrainSpec], AbstractContextManager[Peers]]
 """Meets the other ranks; within the block they are there."""
 
 
@@ -82,12 +88,12 @@ class Trained:
     """Of the package with the framework; None on ranks that do not lead: they write none."""
 
 
-def alone(spec: TrainSpec) -> AbstractContextManager[Place]:
+def _alone(spec: TrainSpec) -> AbstractContextManager[Peers]:
     """No other rank, for frameworks that train in one process."""
-    return nullcontext(ALONE)
+    return alone()
 
 
-def train(spec: TrainSpec, fit: Fit, join: Join = alone) -> Trained:
+def train(spec: TrainSpec, fit: Fit, join: Join = _alone) -> Trained:
     """Train a model and, on rank 0, write its package.
 
     Raises:
@@ -96,11 +102,12 @@ def train(spec: TrainSpec, fit: Fit, join: Join = alone) -> Trained:
         DeadlineError: a rank did not come in time.
         PeerLostError: a rank went away.
     """
-    with join(spec) as place:
+    with join(spec) as peers:
+        place = peers.place
         contract = Contract.from_json(storage.read_bytes(spec.contract))
         features = packaging.read_features(spec.features)
         rows = _gate_rows(spec, contract) if place.leads else {}
-        with _opened(spec, contract, features, place) as data:
+        with _opened(spec, contract, features, peers) as data:
             at = time.monotonic()
             with place.span("fit"):
                 model = fit(spec, data)
@@ -115,15 +122,19 @@ def train(spec: TrainSpec, fit: Fit, join: Join = alone) -> Trained:
         logs.info(_logger, "measured", **found, seconds=_since(at))
     at = time.monotonic()
     with place.span("package"):
-        agreed = packaging.write_package(model, spec, contract, features=features, rows=rows, metrics=found)
-    checkpoints.remove(spec, place)
+        reports = model.reports if isinstance(model, Reported) else {}
+        agreed = packaging.write_package(
+            model, spec, contract, features=features, rows=rows, metrics=found, reports=reports
+        )
+    checkpoints.remove(spec)
     logs.info(_logger, "wrote the package", uri=spec.output, **agreed.to_dict(), seconds=_since(at))
     return Trained(metrics=found, agreement=agreed)
 
 
 @contextmanager
-def _opened(spec: TrainSpec, contract: Contract, features: onnx.ModelProto, place: Place) -> Iterator[TrainingData]:
+def _opened(spec: TrainSpec, contract: Contract, features: onnx.ModelProto, peers: Peers) -> Iterator[TrainingData]:
     """The tables, once it is known that they fit each other."""
+    place = peers.place
     with ExitStack() as stack:
         train = stack.enter_context(tables.opened(spec.train, contract.target, what="training", place=place))
         made = features.graph.output[0].type.tensor_type.shape.dim[1].dim_value
@@ -141,7 +152,7 @@ def _opened(spec: TrainSpec, contract: Contract, features: onnx.ModelProto, plac
                 raise DataError(
                     f"{spec.validation}: must have the training features {list(train.names[:5])}, in that order"
                 )
-        yield TrainingData(contract=contract, place=place, train=train, validation=validation)
+        yield TrainingData(contract=contract, peers=peers, train=train, validation=validation)
 
 
 def _gate_rows(spec: TrainSpec, contract: Contract) -> dict[str, NDArray[Any]]:
@@ -160,7 +171,7 @@ def _measure(model: TrainedModel, spec: TrainSpec, contract: Contract) -> dict[s
     return measure(contract.target.task, np.concatenate(targets), np.concatenate(answers))
 
 
-def main(fit: Fit, join: Join = alone) -> int:
+def main(fit: Fit, join: Join = _alone) -> int:
     """A worker's whole life; its exit code, see `EXIT_CODES`: where it is not 0, the last line is ``error: ...``."""
     signals.leave_on_sigterm()
     logs.setup(step="train", component="train")

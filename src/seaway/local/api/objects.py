@@ -79,7 +79,7 @@ class Objects:
         rules = RULES.get(kind.resource, Rules())
         manifest = rules.default(manifest)
         _raise(kind, manifest, rules.check(manifest))
-        _admit(rules, None, manifest, options)
+        self._admit(rules, None, manifest, options)
         if options.dry_run:
             return manifest
         return self.store.create(kind.resource, manifest)
@@ -290,12 +290,20 @@ class Objects:
         rules = RULES.get(kind.resource, Rules())
         after = rules.default(after)
         _raise(kind, after, check_metadata(after) + rules.check(after) + rules.check_update(before, after))
-        _admit(rules, before, after, options)
+        self._admit(rules, before, after, options)
         body = {key: value for key, value in after.items() if key not in ("metadata", "status")}
         if kind.generation and body != {key: before[key] for key in before if key not in ("metadata", "status")}:
             metadata = after["metadata"]
             after = after | {"metadata": metadata | {"generation": metadata.get("generation", 1) + 1}}
         return after
+
+    def _admit(self, rules: Rules, before: Object | None, after: Object, options: Options) -> None:
+        """Ask the kind's webhook, as an API server does once an object is valid."""
+        if rules.webhook is None:
+            return
+        if causes := rules.webhook.check(before, after) + rules.webhook.refers(after, self.store.find):
+            raise denied(rules.webhook.name, causes)
+        options.warnings += rules.webhook.warn(after)
 
     def _settle(self, kind: Kind, item: Object) -> Object:
         metadata = item["metadata"]
@@ -309,15 +317,6 @@ class Objects:
 def _raise(kind: Kind, manifest: Object, causes: list[Cause]) -> None:
     if causes:
         raise invalid(kind.kind, kind.group, manifest["metadata"].get("name", ""), causes)
-
-
-def _admit(rules: Rules, before: Object | None, after: Object, options: Options) -> None:
-    """Ask the kind's webhook, as an API server does once an object is valid."""
-    if rules.webhook is None:
-        return
-    if causes := rules.webhook.check(before, after):
-        raise denied(rules.webhook.name, causes)
-    options.warnings += rules.webhook.warn(after)
 
 
 def _disown(metadata: Object, uid: str) -> Object:

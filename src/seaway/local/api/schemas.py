@@ -3,7 +3,7 @@
 A type is a dict from field name to what it holds, written as the official client's models write it: ``int``, ``str``,
 ``bool``, ``float``, ``datetime``, ``object`` (anything), ``list[T]``, ``dict(str, T)``, or the name of another type.
 schemas_core.json and schemas_training.json are generated from those models and the training operator's;
-schemas_serving.json is written by hand.
+schemas_serving.json and schemas_trainer.json are written by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from seaway.local.api.status import Object
 from seaway.local.api.times import parse
 
-FILES = ("schemas_core.json", "schemas_training.json", "schemas_serving.json")
+FILES = ("schemas_core.json", "schemas_training.json", "schemas_trainer.json", "schemas_serving.json")
 _JSON_NAMES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 _GO_NAMES = {"str": "string", "int": "int32", "bool": "bool", "float": "float64", "datetime": "v1.Time"}
 _INT64 = frozenset({

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from seaway.local.api.status import Object
 from seaway.local.api.times import age, now, parse
+from seaway.local.api.trainingkinds import TRAINING_KINDS
 
 Cell = str | int
 
@@ -192,7 +193,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         Column("Images", _images, wide=True),
     ),
-    "pytorchjobs.kubeflow.org": (NAME, Column("State", _last_condition), AGE),
+    "trainjobs.trainer.kubeflow.org": (NAME, Column("State", _last_condition), AGE),
+    **{kind.resource: (NAME, Column("State", _last_condition), AGE) for kind in TRAINING_KINDS},
     "inferenceservices.serving.kserve.io": (
         NAME,
         Column("URL", lambda item, at: item.get("status", {}).get("url", "")),

@@ -7,6 +7,7 @@ from seaway.local.api.objects import FOREGROUND, Deletion, Objects
 from seaway.local.api.status import ApiError, Object
 from seaway.local.api.store import Change
 from seaway.local.api.times import now, parse
+from seaway.local.api.trainingkinds import of
 from seaway.local.controllers.base import condition, is_true
 
 
@@ -114,11 +115,11 @@ def expire_job(objects: Objects, job: Object) -> float | None:
     return _expire(objects, "jobs.batch", job, ttl, finished.get("lastTransitionTime"), "Foreground")
 
 
-def expire_pytorchjob(objects: Objects, job: Object) -> float | None:
-    """Delete a finished PyTorchJob ttlSecondsAfterFinished after its end; returns the seconds until then."""
+def expire_training_job(objects: Objects, job: Object) -> float | None:
+    """Delete a training operator's job ttlSecondsAfterFinished after its end; returns the seconds until then."""
     policy, ended = job["spec"].get("runPolicy") or {}, (job.get("status") or {}).get("completionTime")
     ttl = None if policy.get("suspend") else policy.get("ttlSecondsAfterFinished")
-    return _expire(objects, "pytorchjobs.kubeflow.org", job, ttl, ended, "Background")
+    return _expire(objects, of(job).resource, job, ttl, ended, "Background")
 
 
 def _expire(

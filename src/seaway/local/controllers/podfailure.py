@@ -33,7 +33,8 @@ def fails_job(job: Object, pods: Sequence[Object]) -> str:
 
 def _matching(rule: Object, pod: Object) -> tuple[str, int] | None:
     values = rule.get("values") or []
-    for status in (pod.get("status") or {}).get("containerStatuses") or []:
+    said = pod.get("status") or {}
+    for status in [*(said.get("containerStatuses") or []), *(said.get("initContainerStatuses") or [])]:
         code = (status.get("state", {}).get("terminated") or {}).get("exitCode")
         named = rule.get("containerName") in (None, "", status["name"])
         # a container that succeeded never matches, whatever the operator

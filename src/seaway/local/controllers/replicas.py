@@ -1,4 +1,4 @@
-"""The replicas of a PyTorchJob: which there should be, and the pods and services that stand for them. Pure.
+"""The pods and services that stand for the replicas of a training operator's job. Pure.
 
 Source: pkg/controller.v1/common/{pod,service}.go and pkg/core of the training operator 1.9.
 """
@@ -6,55 +6,23 @@ Source: pkg/controller.v1/common/{pod,service}.go and pkg/core of the training o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from seaway.local.api.rules.pytorchjob import CONTAINER
+from seaway.local.api import trainingkinds
 from seaway.local.api.status import Object
+from seaway.local.controllers import frameworks
 from seaway.local.controllers.base import owner_reference
 from seaway.local.controllers.pod import SHUTDOWN
 from seaway.local.controllers.predictor import PORT_ANNOTATION
-from seaway.local.controllers.torchenv import environment, loopback
+from seaway.local.controllers.replicagroups import Group, Ports
 
 TYPE_LABEL = "training.kubeflow.org/replica-type"
 INDEX_LABEL = "training.kubeflow.org/replica-index"
 ROLE_LABEL = "training.kubeflow.org/job-role"
 RESTARTS_ANNOTATION = "seaway.dev/restarts"
 """How often a pod's place was filled anew before it."""
-PORT_NAME = "pytorchjob-port"
 NO_EXIT = 0xBEEF
 """What the operator takes for the exit code of a pod that failed without one."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The replicas of one type."""
-
-    type: str
-    """Master or Worker."""
-    count: int
-    policy: str
-    """Always, OnFailure, Never or ExitCode."""
-    template: Object
-
-    @property
-    def label(self) -> str:
-        """The type as labels and names write it."""
-        return self.type.lower()
-
-
-def groups(job: Object) -> list[Group]:
-    """The types of replicas that a job has, Master first, with the operator's defaults."""
-    specs = job["spec"]["pytorchReplicaSpecs"]
-    return [
-        Group(
-            type_,
-            int(specs[type_].get("replicas", 1)),
-            specs[type_].get("restartPolicy") or "OnFailure",
-            specs[type_].get("template") or {},
-        )
-        for type_ in ("Master", "Worker")
-        if type_ in specs
-    ]
+_CONTAINERS = frozenset(kind.container for kind in trainingkinds.TRAINING_KINDS)
 
 
 def place(child: Object) -> tuple[str, str, int]:
@@ -67,7 +35,7 @@ def place(child: Object) -> tuple[str, str, int]:
 def labels(job: Object, group: Group) -> dict[str, str]:
     """What the pods of a group have in common."""
     return {
-        "training.kubeflow.org/operator-name": "pytorchjob-controller",
+        "training.kubeflow.org/operator-name": f"{job['kind'].lower()}-controller",
         "training.kubeflow.org/job-name": job["metadata"]["name"],
         TYPE_LABEL: group.label,
     }
@@ -78,19 +46,23 @@ def selector(job: Object, group: Group) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels(job, group).items()))
 
 
-def pod(job: Object, group: Group, index: int, *, port: int, restarts: int) -> Object:
+def pod(job: Object, group: Group, index: int, *, ports: Ports, restarts: int) -> Object:
     """The pod of one replica."""
     template, metadata = group.template, group.template.get("metadata") or {}
+    kind, framework, port = trainingkinds.of(job), frameworks.of(job), ports[group.label, index]
     own = labels(job, group) | {INDEX_LABEL: str(index)}
-    if index == 0 and (group.type == "Master" or "Master" not in job["spec"]["pytorchReplicaSpecs"]):
+    if _is_master(job, group, index):
         own[ROLE_LABEL] = "master"
     notes = {PORT_ANNOTATION: str(port), RESTARTS_ANNOTATION: str(restarts)}
-    before, after = loopback(job["spec"]), environment(job, group.type, index, port)
+    before, after = framework.before(job, port), framework.after(job, group, index, ports)
     containers = []
     for one in template["spec"]["containers"]:
-        made = one | {"env": [*before, *(one.get("env") or []), *after]}
-        if one.get("name") == CONTAINER:
-            made["ports"] = _ports(one, port)
+        trains = one.get("name") == kind.container
+        made = dict(one)
+        if trains or framework.everywhere:
+            made["env"] = [*before, *(one.get("env") or []), *after]
+        if trains:
+            made["ports"] = _ports(one, kind.port, port)
             # So that the job can say why a replica failed.
             made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
         containers.append(made)
@@ -109,10 +81,10 @@ def pod(job: Object, group: Group, index: int, *, port: int, restarts: int) -> O
 
 
 def service(job: Object, group: Group, index: int, *, port: int) -> Object:
-    """The headless service of one replica; it keeps the job's port while pods come and go."""
-    own = labels(job, group) | {INDEX_LABEL: str(index)}
-    container = next(one for one in group.template["spec"]["containers"] if one.get("name") == CONTAINER)
-    ports = {one.get("name", ""): int(one["containerPort"]) for one in _ports(container, port)}
+    """The headless service of one replica; it keeps the replica's port while pods come and go."""
+    own, kind = labels(job, group) | {INDEX_LABEL: str(index)}, trainingkinds.of(job)
+    container = next(one for one in group.template["spec"]["containers"] if one.get("name") == kind.container)
+    ports = {one.get("name", ""): int(one["containerPort"]) for one in _ports(container, kind.port, port)}
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -152,7 +124,7 @@ def phase(pod: Object) -> str:
 def trainer(pod: Object) -> Object:
     """The status of the container that trains, empty while there is none."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return next((one for one in statuses if one.get("name") == CONTAINER), {})
+    return next((one for one in statuses if one.get("name") in _CONTAINERS), {})
 
 
 def exit_code(pod: Object) -> int:
@@ -190,7 +162,15 @@ def earlier(pod: Object) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _ports(container: Object, port: int) -> list[Object]:
-    """The container's ports; the one by which replicas meet is the one that the job was given."""
-    others = [one for one in container.get("ports") or [] if one.get("name") != PORT_NAME]
-    return [*others, {"name": PORT_NAME, "containerPort": port}]
+def _is_master(job: Object, group: Group, index: int) -> bool:
+    """Whether a replica bears the role master: the one that clients read the log of."""
+    if group.type in ("Master", "Chief"):
+        return True
+    specs = dict(trainingkinds.of(job).replica_specs(job["spec"]))
+    return group.type == "Worker" and index == 0 and not {"Master", "Chief"} & set(specs)
+
+
+def _ports(container: Object, name: str, port: int) -> list[Object]:
+    """The container's ports; the one by which replicas meet is the one that the replica was given."""
+    others = [one for one in container.get("ports") or [] if one.get("name") != name]
+    return [*others, {"name": name, "containerPort": port}]

@@ -69,10 +69,17 @@ class Attempt:
         """Becomes readable when the shim ends; -1 when there is no shim."""
         return self._pidfd
 
-    def spawn(self, *, argv: list[str], env: dict[str, str], cwd: str) -> None:
-        """Start the shim. A second shim for the same folder ends at once, so this is safe to repeat after a crash."""
+    def spawn(self, *, argv: list[str], env: dict[str, str], cwd: str, cores: tuple[int, ...] = ()) -> None:
+        """Start the shim. A second shim for the same folder ends at once, so this is safe to repeat after a crash.
+
+        Args:
+            argv: the command.
+            env: its whole environment.
+            cwd: its working folder.
+            cores: it runs on; all when none are named.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        spec = {"argv": argv, "env": env, "cwd": cwd, "folder": str(self.folder)}
+        spec = {"argv": argv, "env": env, "cwd": cwd, "cores": cores, "folder": str(self.folder)}
         # An unlinked file rather than a pipe: it takes an environment of any size without blocking, and leaves no
         # secret on disk.
         with tempfile.TemporaryFile() as file:
@@ -164,6 +171,13 @@ class Attempt:
             except (OSError, IndexError):
                 continue
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def cores(self) -> tuple[int, ...]:
+        """The cores that the command may run on; none when it is not there."""
+        for pid in shim.descendants(self._pid):
+            with contextlib.suppress(OSError):
+                return tuple(sorted(os.sched_getaffinity(pid)))
+        return ()
 
     def tail(self, lines: int = 80, size: int = 2048) -> str:
         """The last lines of its log, at most ``size`` bytes of them."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seaway.local.api.status import Object
+from seaway.local.processes.volumes import can_appear
 
 Lookup = Callable[[str, str, str], Object | None]
 """Resource, namespace and name to the object, None when there is none."""
@@ -193,7 +194,8 @@ def _refuse_mounts(pod: Object, container: Object) -> None:
     }
     for mount in container.get("volumeMounts") or []:
         source = kinds.get(mount.get("name"), "")
-        if (source, mount.get("mountPath")) == ("emptyDir", _SHARED_MEMORY):
+        at = mount.get("mountPath", "")
+        if (source, at) == ("emptyDir", _SHARED_MEMORY) or can_appear(source, at):
             continue
         if source == "hostPath":
             volume = next(one for one in pod["spec"]["volumes"] if one["name"] == mount["name"])

@@ -1,7 +1,7 @@
 """Runs one container's command and records how it ended, whether or not the laptop is there to see it.
 
 Started as ``python -I -S shim.py`` in a session of its own, with a marshalled dict on standard input: ``argv``,
-``env``, ``cwd`` and ``folder``. In the folder it writes
+``env``, ``cwd``, ``cores`` and ``folder``. In the folder it writes
 
     claim   pid, start time of the process and the moment: whoever links this name first runs the command, so that a
             laptop that starts an attempt a second time after a crash starts nothing
@@ -112,6 +112,7 @@ def spawn(spec: dict[str, Any], output: int) -> tuple[int, str]:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        bind(spec["cores"])
         os.chdir(spec["cwd"])
         os.umask(0o022)
         os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
@@ -119,6 +120,15 @@ def spawn(spec: dict[str, Any], output: int) -> tuple[int, str]:
         why = error.strerror if isinstance(error, OSError) else error
         os.write(error_write, f"{spec['argv'][0]}: {why}".encode())
     os._exit(START_ERROR)
+
+
+def bind(cores: tuple[int, ...]) -> None:
+    """Keep this process, and all it starts, on some cores; on all when none are named, or one is there no more."""
+    try:
+        if cores:
+            os.sched_setaffinity(0, cores)
+    except OSError:
+        pass
 
 
 class Log:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,10 @@ from seaway.local.api.times import now
 from seaway.local.controllers import pod as pods
 from seaway.local.controllers.base import condition
 from seaway.local.controllers.events import Recorder
-from seaway.local.controllers.scheduling import insufficient
+from seaway.local.controllers.scheduling import container_cpu, crowded, insufficient
+from seaway.local.processes import volumes
 from seaway.local.processes.attempt import SHUTDOWN_S, Attempt, discard, sweep
+from seaway.local.processes.cores import SHARE, WAIT, Cores
 from seaway.local.processes.devices import devices
 from seaway.local.processes.environment import ContainerError, launch
 from seaway.local.processes.probes import Prober
@@ -41,6 +44,7 @@ class Supervisor:
         base: the environment every container begins with.
         look: puts a pod on the reconcile loop's list.
         crash_delay_s: wait before a crashed container's second restart; see `controllers.pod`.
+        cpu_policy: whether pods share the cores or wait for free ones; see `processes.cores`.
     """
 
     def __init__(
@@ -52,10 +56,12 @@ class Supervisor:
         *,
         look: Callable[[Object], None],
         crash_delay_s: float = pods.CRASH_DELAY_S,
+        cpu_policy: str = SHARE,
     ) -> None:
         self._objects, self._recorder, self._folder, self._base = objects, recorder, folder, base
         self._look, self._crash_delay_s = look, crash_delay_s
-        self._capacity = devices()
+        self._capacity, self._cores = devices(), Cores(sorted(os.sched_getaffinity(0)))
+        self._waits = cpu_policy == WAIT
         self._kind = BY_RESOURCE["pods"]
         self._attempts: dict[str, dict[str, list[Attempt]]] = {}
         self._held: dict[tuple[str, str], tuple[str, str, float]] = {}
@@ -63,6 +69,8 @@ class Supervisor:
         self._stopping = False
         self._watching: asyncio.Task[None] | None = None
         objects.store.listen(self._removed)
+        if self._waits:
+            objects.store.listen(self._freed)
 
     def start(self) -> None:
         """Take over what an earlier laptop left running, and remove what belongs to no pod any more."""
@@ -70,10 +78,11 @@ class Supervisor:
         for folder in self._folder.iterdir():
             if folder.name not in known:
                 sweep(folder.name)
+                volumes.remove(folder)
                 discard(folder)
                 continue
             pod = known[folder.name]
-            for container in folder.iterdir():
+            for container in (path for path in folder.iterdir() if path.name != volumes.FOLDER):
                 places = [path for path in container.iterdir() if path.name.isdecimal()]
                 for place in sorted(places, key=lambda path: int(path.name)):
                     self._adopt(pod, container.name, Attempt(place))
@@ -130,6 +139,8 @@ class Supervisor:
                         attempt.kill()
                 deadline += SHUTDOWN_S
             await asyncio.sleep(0.02)
+        for folder in self._folder.iterdir():
+            volumes.remove(folder)  # they appear again with the next container
 
     def _launch(self, pod: Object, name: str) -> None:
         uid, container = pod["metadata"]["uid"], _container(pod, name)
@@ -138,6 +149,8 @@ class Supervisor:
         attempt = Attempt(self._folder / uid / name / str(number))
         try:
             what = launch(pod, container, self._objects.store.find, self._base)
+            if why := volumes.place(self._folder / uid, pod, container):
+                raise ContainerError("CreateContainerConfigError", why)
         except (KeyError, TypeError, ValueError) as error:
             text = f"the container's manifest cannot be read: {error!r}"
             self._hold(pod, name, ContainerError("CreateContainerConfigError", text))
@@ -159,7 +172,8 @@ class Supervisor:
     def _spawn(
         self, pod: Object, container: Object, attempt: Attempt, argv: list[str], env: dict[str, str], cwd: str
     ) -> None:
-        attempt.spawn(argv=argv, env=env, cwd=cwd)
+        cores = self._cores.take((pod["metadata"]["uid"], container["name"]), container_cpu(container))
+        attempt.spawn(argv=argv, env=env, cwd=cwd, cores=cores)
         self._follow(pod, container["name"], attempt)
 
     def _follow(self, pod: Object, name: str, attempt: Attempt) -> None:
@@ -176,6 +190,8 @@ class Supervisor:
         attempts.append(attempt)
         del attempts[:-2]
         if attempt.running:
+            held = (pod["metadata"]["uid"], name)
+            self._cores.keep(held, attempt.cores(), container_cpu(_container(pod, name)))
             self._follow(pod, name, attempt)
 
     def _ended(self, pod: Object, name: str, attempt: Attempt, pidfd: int) -> None:
@@ -184,6 +200,7 @@ class Supervisor:
             self._follow(pod, name, attempt)
             return
         self._prober.forget(attempt)
+        self._cores.release(pod["metadata"]["uid"], name)
         if not self._changed(pod) and not self._running(pod["metadata"]["uid"]):
             self._forget(pod["metadata"]["uid"])
 
@@ -205,9 +222,18 @@ class Supervisor:
         if not running:
             self._forget(change.object["metadata"]["uid"])
 
+    def _freed(self, change: Change) -> None:
+        """Look again at the pods that wait, once one that had cores has none any more."""
+        over = (change.object.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if change.resource == "pods" and (change.type == "DELETED" or over):
+            for pod in self._objects.store.items("pods"):
+                if condition(pod, "PodScheduled").get("status") == "False":
+                    self._look(pod)
+
     def _forget(self, uid: str) -> None:
         self._attempts.pop(uid, None)
         self._held = {key: held for key, held in self._held.items() if key[0] != uid}
+        volumes.remove(self._folder / uid)
         discard(self._folder / uid)
 
     def _hold(self, pod: Object, name: str, error: ContainerError) -> None:
@@ -224,7 +250,11 @@ class Supervisor:
         uid = pod["metadata"]["uid"]
         runs = {name: tuple(_run(one) for one in found) for name, found in self._attempts.get(uid, {}).items() if found}
         waiting = {name: held[:2] for (owner, name), held in self._held.items() if owner == uid}
-        return pods.Seen(now=now(), runs=runs, waiting=waiting, lacking=insufficient(pod, self._capacity))
+        lacking = insufficient(pod, self._capacity)
+        if self._waits and not lacking and uid not in self._attempts:
+            everyone = self._objects.store.items("pods")
+            lacking = crowded(pod, everyone, self._attempts.__contains__, len(self._cores.numbers))
+        return pods.Seen(now=now(), runs=runs, waiting=waiting, lacking=lacking)
 
     def _write_status(self, pod: Object) -> None:
         metadata = pod["metadata"]
@@ -243,7 +273,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(MEMORY_S)
             for pod in self._objects.store.items("pods"):
-                for container in pod["spec"]["containers"]:
+                for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
                     text = ((container.get("resources") or {}).get("limits") or {}).get("memory")
                     attempt = self.attempt(pod, container["name"])
                     if text is None or attempt is None or not attempt.running:

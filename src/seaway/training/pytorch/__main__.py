@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from seaway.training import worker
-from seaway.training.pytorch.fit import fit
-from seaway.training.pytorch.group import joined
+from seaway.training.needs import needs
 
 if __name__ == "__main__":
-    raise SystemExit(worker.main(fit, joined))
+    with needs("torch"):
+        from seaway.training import worker
+        from seaway.training.pytorch.fit import fit
+        from seaway.training.pytorch.group import joined
+
+        raise SystemExit(worker.main(fit, joined))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from seaway.training.cores import cores
-from seaway.training.pytorch import group
+from seaway.training.peers import Peers, neighbours
 
 WORTH_A_THREAD = 4e8
 """Multiplications of a step that pay for one thread more: with fewer, threads mostly wait for each other."""
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def choose() -> torch.device:
@@ -27,19 +22,13 @@ def choose() -> torch.device:
     return device
 
 
-def set_threads(multiplications: float) -> None:
+def set_threads(multiplications: float, peers: Peers) -> None:
     """Set how many threads work inside one operator; call it on all ranks. OMP_NUM_THREADS wins.
 
     Args:
         multiplications: of one step on this rank.
+        peers: all ranks.
     """
-    share = cores(neighbours=_neighbours())
+    share = cores(neighbours=neighbours(peers))
     if not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(min(share, 1 + int(multiplications / WORTH_A_THREAD)))
-
-
-def _neighbours() -> int:
-    """Ranks on this machine, this one among them."""
-    name = _BOOT.read_text() if _BOOT.exists() else platform.node()
-    own = float(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big"))
-    return int((group.gather(np.array(own)) == own).sum())

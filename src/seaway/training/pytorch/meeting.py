@@ -7,11 +7,9 @@ torch.distributed by itself hangs or counts.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import importlib.metadata
-import ipaddress
 import json
 import logging
 import os
@@ -29,6 +27,7 @@ from seaway.errors import DeadlineError, InputError, PeerLostError
 from seaway.observe import logs
 from seaway.training.place import Place
 from seaway.training.spec import TrainSpec
+from seaway.training.world import World, is_loopback
 
 _AGREE = ("world_size", "spec", "seaway", "torch", "device")
 """What all ranks must have alike."""
@@ -44,12 +43,12 @@ _FAREWELL_S = 3.0
 _logger = logging.getLogger(__name__)
 
 
-def meet(spec: TrainSpec, place: Place, *, timeout_s: float) -> dist.Store:
+def meet(spec: TrainSpec, own: World, *, timeout_s: float) -> dist.Store:
     """Wait until all ranks are there and agree.
 
     Args:
         spec: what this rank was told.
-        place: who it is.
+        own: who it is, and where rank 0 is.
         timeout_s: for the last one to come.
 
     Raises:
@@ -58,6 +57,7 @@ def meet(spec: TrainSpec, place: Place, *, timeout_s: float) -> dist.Store:
         PeerLostError: rank 0 came and went.
     """
     deadline = time.monotonic() + timeout_s
+    place, host, port, address = own.place, own.host, own.port, own.address
     identity = {
         "rank": place.rank,
         "host": platform.node(),
@@ -67,14 +67,13 @@ def meet(spec: TrainSpec, place: Place, *, timeout_s: float) -> dist.Store:
         "torch": importlib.metadata.version("torch"),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    address = f"{host}:{port}"
-    store = dist.PrefixStore("meeting", _store(place, host, port, deadline))
-    if place.leads:
-        _welcome(store, identity, address, deadline)
-    else:
-        _attend(store, identity, address, deadline)
-    return store
+    while True:
+        store = dist.PrefixStore("meeting", _store(place, host, port, deadline))
+        if place.leads:
+            _welcome(store, identity, address, deadline)
+            return store
+        if _attend(store, identity, address, deadline):
+            return store
 
 
 def _store(place: Place, host: str, port: int, deadline: float) -> dist.Store:
@@ -91,6 +90,8 @@ def _store(place: Place, host: str, port: int, deadline: float) -> dist.Store:
         wait_for_workers=False,
         master_listen_fd=_listen(host, port, deadline) if keeps else None,
     )
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return store  # new with each attempt; a replica that joins an elastic training later counts attempts otherwise
     return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
@@ -134,25 +135,18 @@ def _reach(place: Place, host: str, port: int, deadline: float) -> None:
         time.sleep(_EVERY_S)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's, for itself alone."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
 def _welcome(store: dist.Store, own: Mapping[str, Any], address: str, deadline: float) -> None:
     """Rank 0: hear all others, then say how it ended."""
     began = told = time.monotonic()
     world_size = own["world_size"]
-    here: dict[int, Mapping[str, Any]] = {0: own}
+    here = {0: 0}  # by rank, the number under which it came
     seen = 0
     store.set("leader", json.dumps(own))
     while len(here) < world_size:
         if (came := store.add("came", 0)) > seen:
             seen += 1
             other = json.loads(store.get(f"rank-{seen}"))
-            here[other["rank"]] = other
+            here[other["rank"]] = seen  # whoever was restarted meanwhile comes again
             if apart := _differences(own, other):
                 text = f"all ranks must be told the same: rank {other['rank']} ({other['host']}) has {apart}"
                 text += ": start every replica with one image, one spec and one world size"
@@ -172,10 +166,10 @@ def _welcome(store: dist.Store, own: Mapping[str, Any], address: str, deadline: 
             logs.info(_logger, "waiting for other ranks", missing=missing, address=address)
             told = now
         time.sleep(_EVERY_S)
-    store.set("conclusion", json.dumps({}))
+    store.set("conclusion", json.dumps({"numbers": list(here.values())}))
 
 
-def _conclude(store: dist.Store, conclusion: Mapping[str, str], others: int) -> None:
+def _conclude(store: dist.Store, conclusion: Mapping[str, Any], others: int) -> None:
     """Say why it cannot go on, and keep the store until those who came have read it."""
     store.set("conclusion", json.dumps(conclusion))
     until = time.monotonic() + _FAREWELL_S
@@ -183,8 +177,11 @@ def _conclude(store: dist.Store, conclusion: Mapping[str, str], others: int) -> 
         time.sleep(_EVERY_S)
 
 
-def _attend(store: dist.Store, own: Mapping[str, Any], address: str, deadline: float) -> None:
-    """Any other rank: say who this is, then do as rank 0 says."""
+def _attend(store: dist.Store, own: Mapping[str, Any], address: str, deadline: float) -> bool:
+    """Any other rank: say who this is, then do as rank 0 says; False if it went on with one that is lost, and ended.
+
+    A replica may be restarted, and come here, before rank 0 has missed the one that it replaces.
+    """
     number = store.add("came", 1)
     store.set(f"rank-{number}", json.dumps(own))
     try:
@@ -193,7 +190,7 @@ def _attend(store: dist.Store, own: Mapping[str, Any], address: str, deadline: f
                 raise DeadlineError(f"rank 0 at {address} must say that all ranks are there and did not in time")
             time.sleep(_EVERY_S)
         conclusion = json.loads(store.get("conclusion"))
-        if conclusion:
+        if "numbers" not in conclusion:
             store.add("read", 1)
     except DeadlineError:
         raise
@@ -205,6 +202,25 @@ def _attend(store: dist.Store, own: Mapping[str, Any], address: str, deadline: f
         raise InputError(conclusion["error"])
     if "late" in conclusion:
         raise DeadlineError(conclusion["late"])
+    if number in conclusion["numbers"]:
+        return True
+    _outlast(store, own["rank"], address, deadline)
+    return False
+
+
+def _outlast(store: dist.Store, rank: int, address: str, deadline: float) -> None:
+    """Wait until rank 0 has missed the rank that it went on with, and is gone with its store."""
+    logs.info(_logger, "waiting for rank 0 to begin anew: it trains with the rank that this one replaces", rank=rank)
+    while time.monotonic() < deadline:
+        try:
+            store.check(["conclusion"])
+        except RuntimeError:  # the connection broke
+            return
+        time.sleep(_EVERY_S)
+    raise DeadlineError(
+        f"rank 0 at {address} must begin anew with rank {rank}, which was restarted, and did not in time: start all "
+        "ranks anew"
+    )
 
 
 def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:

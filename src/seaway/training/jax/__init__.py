@@ -1,0 +1,1 @@
+"""The JAX worker; see `seaway.training.jax.learner`."""

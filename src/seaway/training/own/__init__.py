@@ -1,0 +1,1 @@
+"""What users bring themselves: scripts of their own, and containers in any language."""
