@@ -99,6 +99,7 @@ def test_a_lost_replica_costs_one_restart_of_all_however_its_peers_end(api: Api,
         f"    open({killed!r}, 'w').close(); os.kill(os.getpid(), 9)\n"
         f"while not os.path.exists({killed!r}): time.sleep(0.02)\n"
         f"if rank == 0 and not again: time.sleep(0.3); os.abort()\n"
+        f"while rank == 0 and os.path.getsize({str(tmp_path / 'ran-1')!r}) < 2: time.sleep(0.02)\n"  # a TFJob would end
     )
     done = run_job(api, manifest(api, kind, counted(tmp_path, code)), identity=identify(api), restarts=1, patience=SOON)
     assert condition(done, kind_of(done).succeeded)
@@ -110,8 +111,13 @@ def test_the_guilty_replica_is_named_though_its_peer_was_aborted_first_in_name(
 ) -> None:
     gone = tmp_path / "gone"
     code = (
-        f"if rank == 0:\n    while not os.path.exists({str(gone)!r}): time.sleep(0.02)\n    os.abort()\n"
-        f"print('no memory', flush=True)\nopen({str(gone)!r}, 'w').close()\nos._exit(9)"
+        f"if rank == 0:\n"
+        f"    while not os.path.exists({str(gone)!r}): time.sleep(0.02)\n"
+        f"    while os.path.exists('/proc/' + open({str(gone)!r}).read()): time.sleep(0.02)\n"
+        f"    time.sleep(0.3); os.abort()\n"
+        f"print('no memory', flush=True)\n"
+        f"open({str(gone)!r} + '.new', 'w').write(str(os.getpid()))\n"
+        f"os.rename({str(gone)!r} + '.new', {str(gone)!r})\nos._exit(9)"
     )
     with pytest.raises(JobFailedError) as caught:
         run_job(api, manifest(api, kind, code), identity=identify(api), patience=SOON)

@@ -21,7 +21,7 @@ from seaway.launch.attempt import Attempt, Limits, Patience, pods_of
 from seaway.launch.identity import Identity, run_is_ending
 from seaway.launch.jobkinds import JOB, JobKind, condition, kind_of
 from seaway.launch.logstream import LogStream
-from seaway.launch.replicas import active, epoch, failures
+from seaway.launch.replicas import CONSEQUENCES, active, epoch, failures
 from seaway.launch.sigterm import Inbox
 from seaway.observe import logs, spans
 from seaway.resources import names
@@ -35,6 +35,9 @@ CREATE_S = 30.0
 """For so long a creation is tried that the API server does not answer."""
 CLEAN_S = 15.0
 """For so long the controller of a failed job may take to end the replicas that still run."""
+
+CAUSE_S = 3.0
+"""For a replica to be seen to have failed, where others only tell of its loss."""
 
 T = TypeVar("T")
 _Inbox = Inbox[Object | ApiError]
@@ -194,6 +197,7 @@ def _to_its_end(api: Api, row: JobKind, manifest: Object, job: Object, inbox: _I
                 return job
             if _timed_out(row, job):
                 raise DeadlineError(f"{row.kind[1]} {job['metadata']['name']} must end in time: {_said(row, job)}")
+            pods = _with_cause(api, row, job["metadata"]["name"], pods, inbox, stream)
             failure = _failure(row, job, pods, stream, number)
             if not row.restarted_by_step or not left or failure.exit_code in limits.hopeless:
                 _end_the_rest(api, row, job["metadata"]["name"], inbox)
@@ -231,6 +235,21 @@ def _end_the_rest(api: Api, row: JobKind, name: str, inbox: _Inbox) -> None:
             api.delete(row.kind, name)
             return
         inbox.wait(0.2)
+
+
+def _with_cause(
+    api: Api, row: JobKind, name: str, pods: Sequence[Object], inbox: _Inbox, stream: LogStream
+) -> Sequence[Object]:
+    """The pods, once one is among them whose failure is not another's consequence: its node may be late to tell."""
+    ends, seen = time.monotonic() + CAUSE_S, {p["metadata"].get("uid", ""): p for p in pods}
+    while time.monotonic() < ends:
+        found = failures(seen.values())
+        if not found or any(f.exit_code not in CONSEQUENCES for f in found) or not active(seen.values()):
+            break
+        inbox.wait(0.1)
+        seen |= {p["metadata"].get("uid", ""): p for p in _patiently(inbox, lambda: pods_of(api, row, name))}
+        stream.drain(list(seen.values()))
+    return list(seen.values())
 
 
 def _failure(row: JobKind, job: Object, pods: Sequence[Object], stream: LogStream, number: int) -> JobFailedError:

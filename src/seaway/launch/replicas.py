@@ -23,6 +23,8 @@ _UNBORN = ("StartError", "ContainerCannotRun")
 """Reasons of containers that ended before their program began."""
 ABORTED = 134
 """SIGABRT: how JAX and TensorFlow themselves end a process whose peer is gone, and also how C++ ends one in error."""
+CONSEQUENCES = (ABORTED, EXIT_PEER)
+"""Exit codes of replicas that may only have lost another."""
 _CONSEQUENCE_S = (-5.0, 900.0)
 """An abort is another's consequence if it came so long after that; clocks of nodes differ by some seconds."""
 _NEVER = "9999"
@@ -67,7 +69,7 @@ def follows(failure: Failure, among: Iterable[Failure]) -> int:
 
 
 def _after(abort: Failure, other: Failure) -> bool:
-    if other.uid == abort.uid or other.exit_code in (ABORTED, EXIT_PEER):
+    if other.uid == abort.uid or other.exit_code in CONSEQUENCES:
         return False
     if not other.finished or not abort.finished:
         return True

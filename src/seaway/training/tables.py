@@ -31,6 +31,8 @@ TARGET = "__target__"
 """The Parquet column that holds the class's index (int64) or the value (float64)."""
 BATCH_ROWS = 32_768
 """Rows of one batch: two row groups of what `featurize` writes."""
+_GREATEST = 1e18
+"""Of a target's values: their squares are still numbers in float32, which frameworks and graphs compute in."""
 
 _logger = logging.getLogger(__name__)
 
@@ -158,10 +160,11 @@ def _target(series: pl.Series, target: Target, what: str, first: int) -> NDArray
         )
     if target.classes is None:
         values = series.cast(pl.Float64).to_numpy()
-        if not np.isfinite(values).all():
-            row = int((~np.isfinite(values)).argmax())
+        if not (np.abs(values) <= _GREATEST).all():
+            row = int((~(np.abs(values) <= _GREATEST)).argmax())
             raise DataError(
-                f"the {what} target {target.name!r} must be finite, found {values[row]} at row {first + row}: drop it"
+                f"the {what} target {target.name!r} must be finite and at most {_GREATEST:g} in size, found "
+                f"{values[row]} at row {first + row}: drop that row, or give the target in another unit"
             )
         return values
     if not series.dtype.is_integer():

@@ -9,6 +9,7 @@ the rows; rank 0 alone measures and packages, the others end with the training.
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import logging
 import sys
 import time
@@ -47,6 +48,7 @@ EXIT_CODES: tuple[tuple[type[SeawayError], int], ...] = (
 )
 """Of each error, first match wins; whoever started the worker tells by them whether a retry can help."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _logger = logging.getLogger(__name__)
 
 
@@ -181,6 +183,15 @@ def main(fit: Fit, join: Join = _alone) -> int:
         sys.stdout.flush()
         sys.stderr.write(f"error: {e}\n")
         return next(code for kind, code in EXIT_CODES if isinstance(e, kind))
+    except OSError as e:
+        if e.errno not in _FULL:
+            raise
+        sys.stdout.flush()
+        sys.stderr.write(
+            f"error: the disk must have room for what the training writes, found {e}: free some, or point TMPDIR (its "
+            "work) or the store (its model) to another disk\n"
+        )
+        return 1
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     for name, value in trained.metrics.items():
         if np.isfinite(value):  # Katib reads "nan" as an empty text and stalls

@@ -1,4 +1,4 @@
-"""How the training operator's kinds differ once they run: one row a kind, of pure functions.
+"""How the training operator's kinds judge their jobs and speak of them: one row a kind, of pure functions.
 
 Source: pkg/controller.v1/{pytorch,jax,tensorflow} of the training operator 1.9.
 """
@@ -7,27 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seaway.local.api.rules.tfjob import ALL_WORKERS
 from seaway.local.api.status import Object
-from seaway.local.controllers import jaxenv, tfconfig, torchenv
-from seaway.local.controllers.replicagroups import Group, Ports, groups
-
-if TYPE_CHECKING:
-    from seaway.local.controllers.sight import Sight
+from seaway.local.controllers.replicagroups import Group
+from seaway.local.controllers.sight import Sight
 
 
 @dataclass(frozen=True, kw_only=True)
 class Framework:
     """What one kind's controller does in its own way."""
 
-    before: Callable[[Object, int], list[Object]]
-    """Of a job and a replica's port: the variables before the manifest's own, which win."""
-    after: Callable[[Object, Group, int, Ports], list[Object]]
-    """Of a job, a replica's group and index, and all ports: the variables after the manifest's own."""
-    everywhere: bool
-    """Variables are for every container; else for the one that trains."""
     succeeded: Callable[[Object, Sight], bool]
     """Whether the job has succeeded."""
     goes_on: Callable[[Object, Group], bool]
@@ -89,16 +79,8 @@ def _tf_succeeded(job: Object, sight: Sight) -> bool:
     return first and sight.phase((leader.label, 0)) == "Succeeded"
 
 
-def _tf_after(job: Object, group: Group, index: int, ports: Ports) -> list[Object]:
-    dynamic = bool(job["spec"].get("enableDynamicWorker"))
-    return tfconfig.environment(groups(job), group.label, index, ports, dynamic=dynamic)
-
-
 _FRAMEWORKS = {
     "PyTorchJob": Framework(
-        before=lambda job, port: torchenv.loopback(job["spec"]),
-        after=lambda job, group, index, ports: torchenv.environment(job, group.type, index, ports[group.label, index]),
-        everywhere=True,
         succeeded=_torch_succeeded,
         goes_on=lambda job, group: False,
         completed=_completed,
@@ -107,9 +89,6 @@ _FRAMEWORKS = {
         restarting=_restarting,
     ),
     "JAXJob": Framework(
-        before=lambda job, port: jaxenv.loopback(port),
-        after=lambda job, group, index, ports: jaxenv.environment(group.count, index, ports[group.label, index]),
-        everywhere=True,
         succeeded=_jax_succeeded,
         goes_on=lambda job, group: False,
         completed=_completed,
@@ -118,9 +97,6 @@ _FRAMEWORKS = {
         restarting=_restarting,
     ),
     "TFJob": Framework(
-        before=lambda job, port: [],
-        after=_tf_after,
-        everywhere=False,
         succeeded=_tf_succeeded,
         goes_on=lambda job, group: group.type == "Worker" and bool(job["spec"].get("enableDynamicWorker")),
         completed=lambda job, leader: f"{_long(job)} successfully completed.",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from seaway.local.api import trainingkinds
 from seaway.local.api.status import Object
-from seaway.local.controllers import frameworks
+from seaway.local.controllers import replicaenv
 from seaway.local.controllers.base import owner_reference
 from seaway.local.controllers.pod import SHUTDOWN
 from seaway.local.controllers.predictor import PORT_ANNOTATION
@@ -49,17 +49,17 @@ def selector(job: Object, group: Group) -> str:
 def pod(job: Object, group: Group, index: int, *, ports: Ports, restarts: int) -> Object:
     """The pod of one replica."""
     template, metadata = group.template, group.template.get("metadata") or {}
-    kind, framework, port = trainingkinds.of(job), frameworks.of(job), ports[group.label, index]
+    kind, told, port = trainingkinds.of(job), replicaenv.of(job), ports[group.label, index]
     own = labels(job, group) | {INDEX_LABEL: str(index)}
     if _is_master(job, group, index):
         own[ROLE_LABEL] = "master"
     notes = {PORT_ANNOTATION: str(port), RESTARTS_ANNOTATION: str(restarts)}
-    before, after = framework.before(job, port), framework.after(job, group, index, ports)
+    before, after = told.before(job, port), told.after(job, group, index, ports)
     containers = []
     for one in template["spec"]["containers"]:
         trains = one.get("name") == kind.container
         made = dict(one)
-        if trains or framework.everywhere:
+        if trains or told.everywhere:
             made["env"] = [*before, *(one.get("env") or []), *after]
         if trains:
             made["ports"] = _ports(one, kind.port, port)
