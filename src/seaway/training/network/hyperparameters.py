@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from seaway.errors import InputError
 from seaway.model.contract import Task
-from seaway.training.params import near, plain
+from seaway.training.params import Kind, near, number, one_of, plain, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,53 +71,10 @@ class Hyperparameters:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What a hyperparameter may be."""
-
-    must: str
-    """In words, for errors."""
-    read: Callable[[Any], Any]
-    """Its own type from what was given; raises ValueError or TypeError."""
-
-
-def _whole(low: int, high: int) -> Kind:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise ValueError
-        if not low <= value <= high:
-            raise ValueError
-        return int(value)
-
-    return Kind(must=f"a whole number from {low} to {high:,}", read=read)
-
-
-def _number(low: float, high: float, *, above: bool = False) -> Kind:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError
-        if above and value == low:
-            raise ValueError
-        return float(value)
-
-    return Kind(must=f"a number {f'over {low:g} and at most' if above else f'from {low:g} to'} {high:g}", read=read)
-
-
-def _one_of(*names: str) -> Kind:
-    def read(value: Any) -> str:
-        if value is None:
-            value = "none"
-        if value not in names:
-            raise ValueError
-        return str(value)
-
-    return Kind(must=f"one of {list(names)}", read=read)
-
-
 def _widths(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):  # as Katib writes them: its parameters are single values
         value = [plain(part) for part in value.split(",")]
-    one = _whole(1, 8192)
+    one = whole(1, 8192)
     found = tuple(one.read(v) for v in (value if isinstance(value, list | tuple) else [value]))
     if not 1 <= len(found) <= 16:
         raise ValueError
@@ -138,25 +95,25 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 }
 """Hyperparameters that not every framework has, and the frameworks that do."""
 
-_CLASS_WEIGHT = {"class_weight": _one_of("none", "balanced")}
-_LOSS = {"loss": _one_of("mse", "huber")}
+_CLASS_WEIGHT = {"class_weight": one_of("none", "balanced")}
+_LOSS = {"loss": one_of("mse", "huber")}
 _COMMON: dict[str, Kind] = {
-    "bins": _whole(0, 1024),
-    "learning_rate": _number(0, 10, above=True),
-    "weight_decay": _number(0, 10),
-    "batch_size": _whole(1, 2**20),
-    "epochs": _whole(1, 10_000),
-    "patience": _whole(0, 10_000),
-    "batch_rule": _one_of("fixed", "linear", "sqrt"),
-    "accumulate": _whole(1, 1024),
-    "precision": _one_of("float32", "bfloat16", "auto"),
+    "bins": whole(0, 1024),
+    "learning_rate": number(0, 10, above=True),
+    "weight_decay": number(0, 10),
+    "batch_size": whole(1, 2**20),
+    "epochs": whole(1, 10_000),
+    "patience": whole(0, 10_000),
+    "batch_rule": one_of("fixed", "linear", "sqrt"),
+    "accumulate": whole(1, 1024),
+    "precision": one_of("float32", "bfloat16", "auto"),
     "compile": Kind(must="true or false", read=_flag),
-    "sharding": _one_of("none", "full"),
+    "sharding": one_of("none", "full"),
 }
 _NETWORK: dict[str, Kind] = {
     "hidden": Kind(must="1 to 16 widths from 1 to 8,192, as [128, 128] or 128,128", read=_widths),
-    "embedding_dim": _whole(1, 256),
-    "dropout": _number(0, 0.95),
+    "embedding_dim": whole(1, 256),
+    "dropout": number(0, 0.95),
     **_COMMON,
 }
 KINDS: dict[Task, dict[str, dict[str, Kind]]] = {

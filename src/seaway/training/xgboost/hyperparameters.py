@@ -7,13 +7,13 @@ them, each in its own type and range, and what xgboost is told.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from seaway.errors import InputError
 from seaway.model.contract import Task
-from seaway.training.params import near, plain
+from seaway.training.params import Kind, near, number, one_of, plain, whole
 
 ESTIMATORS = ("gbtree",)
 """The first is the default."""
@@ -62,71 +62,28 @@ class Hyperparameters:
         return dataclasses.asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What a hyperparameter may be."""
-
-    must: str
-    """In words, for errors."""
-    read: Callable[[Any], Any]
-    """Its own type from what was given; raises ValueError or TypeError."""
-
-
-def _whole(low: int, high: int) -> Kind:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise ValueError
-        if not low <= value <= high:
-            raise ValueError
-        return int(value)
-
-    return Kind(must=f"a whole number from {low} to {high:,}", read=read)
-
-
-def _number(low: float, high: float, *, above: bool = False) -> Kind:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError
-        if above and value == low:
-            raise ValueError
-        return float(value)
-
-    return Kind(must=f"a number {f'over {low:g} and at most' if above else f'from {low:g} to'} {high:g}", read=read)
-
-
-def _one_of(*names: str) -> Kind:
-    def read(value: Any) -> str:
-        if value is None:
-            value = "none"
-        if value not in names:
-            raise ValueError
-        return str(value)
-
-    return Kind(must=f"one of {list(names)}", read=read)
-
-
-_SHARE = _number(0, 1, above=True)
+_SHARE = number(0, 1, above=True)
 _TREES: dict[str, Kind] = {
-    "n_estimators": _whole(1, 100_000),
-    "early_stopping_rounds": _whole(0, 100_000),
-    "learning_rate": _number(0, 10, above=True),
-    "max_depth": _whole(0, 32),
-    "max_leaves": _whole(0, 65_536),
-    "grow_policy": _one_of("depthwise", "lossguide"),
-    "min_child_weight": _number(0, 1e9),
-    "gamma": _number(0, 1e9),
-    "reg_lambda": _number(0, 1e9),
-    "reg_alpha": _number(0, 1e9),
-    "max_delta_step": _number(0, 1e9),
+    "n_estimators": whole(1, 100_000),
+    "early_stopping_rounds": whole(0, 100_000),
+    "learning_rate": number(0, 10, above=True),
+    "max_depth": whole(0, 32),
+    "max_leaves": whole(0, 65_536),
+    "grow_policy": one_of("depthwise", "lossguide"),
+    "min_child_weight": number(0, 1e9),
+    "gamma": number(0, 1e9),
+    "reg_lambda": number(0, 1e9),
+    "reg_alpha": number(0, 1e9),
+    "max_delta_step": number(0, 1e9),
     "subsample": _SHARE,
     "colsample_bytree": _SHARE,
     "colsample_bylevel": _SHARE,
     "colsample_bynode": _SHARE,
-    "max_bin": _whole(2, 65_536),
+    "max_bin": whole(2, 65_536),
 }
 KINDS: dict[Task, dict[str, Kind]] = {
-    "classification": _TREES | {"class_weight": _one_of("none", "balanced")},
-    "regression": _TREES | {"loss": _one_of("squared_error", "absolute_error", "huber")},
+    "classification": _TREES | {"class_weight": one_of("none", "balanced")},
+    "regression": _TREES | {"loss": one_of("squared_error", "absolute_error", "huber")},
 }
 """What a user may set, by task."""
 
