@@ -34,17 +34,19 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def worker(run_id: str, rank: int) -> psutil.Process | None:
-    """The process that is a rank of a run's training; not its shim."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(part.startswith("seaway.training.") for part in process.info["cmdline"] or []):
-            try:
-                env = process.environ()
-                found = env.get("SEAWAY_RUN_ID") == run_id and world(env).place.rank == rank
-            except (psutil.Error, SeawayError):  # it has just ended, or is an agent without a rank
-                continue
-            if found and "torchrun" not in " ".join(process.info["cmdline"]):
-                return process
-    return None
+    """The process that is a rank of a run's training; not its shim, nor what it forks for a moment."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        command = process.info["cmdline"] or []
+        if "torchrun" in " ".join(command) or not any(part.startswith("seaway.training.") for part in command):
+            continue
+        try:
+            env = process.environ()
+            if env.get("SEAWAY_RUN_ID") == run_id and world(env).place.rank == rank:
+                found[process.pid] = process
+        except (psutil.Error, SeawayError):  # it has just ended, or is an agent without a rank
+            continue
+    return next((one for one in found.values() if one.info["ppid"] not in found), None)
 
 
 def trained(folder: Path, **changes: Any) -> Trained:

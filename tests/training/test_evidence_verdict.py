@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from seaway.errors import InputError
 from seaway.training.evidence import report
 from seaway.training.evidence.evidence import Epoch, Evidence, RankEvidence, Scaling, evenness
+from seaway.training.evidence.meter import against_the_greatest
 from seaway.training.evidence.recommend import recommend, wanted_cores
 from seaway.training.evidence.verdict import judged, straggler, verdict
 
@@ -229,3 +230,11 @@ def test_many_ranks_draw_the_busiest_and_list_all() -> None:
     assert page.count("<td>49</td>") == 1
     assert "rank 49, compute" in page
     assert "rank 3, compute" not in page
+
+
+def test_ranks_that_measured_different_peaks_are_held_against_the_greatest() -> None:
+    # the second measured while the first computed: 10 instead of 70 GFLOP/s
+    measured = (rank(0, flops_per_s=7e9, mfu=0.1), rank(1, flops_per_s=7e9, mfu=0.7))
+    ranks, said = against_the_greatest(measured, threads=1)
+    assert [r.mfu for r in ranks] == pytest.approx([0.1, 0.1])
+    assert said == "a measured matrix product on 1 core (fp32, 70 GFLOP/s)"

@@ -49,6 +49,8 @@ _INSTALLED_BY = {
 }
 """Who brings a kind that Kubernetes itself does not have."""
 
+CONNECTIONS = 128
+"""That are kept open: a stream of logs for each replica, and the watches."""
 TRANSIENT = (0, 410, 429, 500, 502, 503, 504)
 """Statuses after which the same request may well succeed; 0 is no answer at all."""
 
@@ -121,6 +123,7 @@ class Api:
             raise LaunchError(
                 f"there must be a cluster or a laptop to speak to, found none ({e}): run `seaway up`, or set KUBECONFIG"
             ) from e
+        configuration.connection_pool_maxsize = CONNECTIONS
         configuration.retries = False  # a repeated POST could create twice; callers repeat where it is safe
         return cls(client.ApiClient(configuration), namespace=namespace or found, patience_s=patience_s)
 

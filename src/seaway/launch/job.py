@@ -239,7 +239,7 @@ def _end_the_rest(api: Api, row: JobKind, name: str, inbox: _Inbox) -> None:
 
 def _with_cause(
     api: Api, row: JobKind, name: str, pods: Sequence[Object], inbox: _Inbox, stream: LogStream
-) -> Sequence[Object]:
+) -> list[Object]:
     """The pods, once one is among them whose failure is not another's consequence: its node may be late to tell."""
     ends, seen = time.monotonic() + CAUSE_S, {p["metadata"].get("uid", ""): p for p in pods}
     while time.monotonic() < ends:

@@ -48,7 +48,10 @@ class Failure:
 
     def __str__(self) -> str:
         how = "it is not known how" if self.exit_code is None else f"exit code {self.exit_code}"
-        return f"{self.replica} ({', '.join(filter(None, (self.reason, how)))})"
+        said = f"{self.replica} ({', '.join(filter(None, (self.reason, how)))})"
+        if self.reason == "OOMKilled":
+            said += ": it used more than its memory limit, raise `memory` or let it hold fewer rows at a time"
+        return said
 
 
 def failures(pods: Iterable[Object]) -> list[Failure]:
@@ -154,10 +157,16 @@ def in_words(pods: Sequence[Object]) -> str:
     """Where each replica stands, for a message."""
     if not pods:
         return "it has no replica"
-    return ", ".join(
-        f"{p['metadata']['name']} is {blocked(p) or unschedulable(p) or p.get('status', {}).get('phase', 'Pending')}"
-        for p in sorted(pods, key=lambda p: str(p["metadata"]["name"]))
-    )
+    alike: dict[str, list[str]] = {}
+    for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
+        state = blocked(pod) or unschedulable(pod) or str(pod.get("status", {}).get("phase", "Pending"))
+        alike.setdefault(state, []).append(pod["metadata"]["name"])
+    return ", ".join(f"{_few(names)} {'is' if len(names) == 1 else 'are'} {state}" for state, names in alike.items())
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names for a message, of many the first."""
+    return " and ".join(names) if len(names) <= 2 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def epoch(stamp: str) -> float:

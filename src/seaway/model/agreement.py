@@ -83,8 +83,8 @@ def agreement(
         raise PackageError(
             f"the graph must agree with the framework within {tolerance:.3g}, found {over:,} of {rows:,} rows over it, "
             f"at most {difference[worst]:.3g}, at row {worst} (graph {_short(answers[worst])}, framework "
-            f"{_short(reference[worst])}): the converter does not compute this model; "
-            "choose another estimator or other parameters"
+            f"{_short(reference[worst])}): the graph does not compute this model: "
+            "choose another estimator or other parameters, or in your own script save the graph of what predicts"
         )
     return Agreement(rows=rows, max_difference=float(difference[worst]), rows_over_tolerance=over, tolerance=tolerance)
 

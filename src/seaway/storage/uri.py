@@ -199,8 +199,8 @@ def upload_folder(folder: Path, uri: str, *, last: str) -> None:
         destination = local_path(uri)
         destination.parent.mkdir(parents=True, exist_ok=True)
         part = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.part")
-        shutil.copytree(folder, part)
         try:
+            shutil.copytree(folder, part)
             if destination.exists():
                 old = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.old")
                 destination.rename(old)

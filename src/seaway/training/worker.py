@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -184,12 +185,14 @@ def main(fit: Fit, join: Join = _alone) -> int:
         sys.stderr.write(f"error: {e}\n")
         return next(code for kind, code in EXIT_CODES if isinstance(e, kind))
     except OSError as e:
-        if e.errno not in _FULL:
+        # a folder that was copied says of each file why, in words alone
+        if e.errno not in _FULL and not any(os.strerror(code) in str(e) for code in _FULL):
             raise
+        where = e.filename2 or e.filename or "the model's folder"
         sys.stdout.flush()
         sys.stderr.write(
-            f"error: the disk must have room for what the training writes, found {e}: free some, or point TMPDIR (its "
-            "work) or the store (its model) to another disk\n"
+            f"error: the disk must have room for what the training writes, found none left at {where}: free some, or "
+            "point TMPDIR (its work) or the store (its model) to another disk\n"
         )
         return 1
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

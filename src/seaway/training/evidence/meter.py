@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ import numpy as np
 from seaway.observe import logs
 from seaway.training.cores import cores
 from seaway.training.evidence import peak, usage, verdict
-from seaway.training.evidence.evidence import Epoch, Evidence, Scaling, evenness
+from seaway.training.evidence.evidence import Epoch, Evidence, RankEvidence, Scaling, evenness
 from seaway.training.evidence.row import of_epoch, of_row, to_row
 from seaway.training.evidence.tally import Tally
 from seaway.training.peers import Peers
@@ -192,6 +193,8 @@ class Meter:
         if not self._peers.place.leads:
             return None
         ranks = tuple(of_row(k, row.tolist()) for k, row in enumerate(rows))
+        if said and not self.gpu.there:
+            ranks, said = against_the_greatest(ranks, threads=usage.threads())
         found = Evidence(
             ranks=ranks,
             rows=self._rows_total,
@@ -238,6 +241,18 @@ class Meter:
             "mfu": flops / most[0] if flops and most and most[0] else None,
         }
         return to_row(values), most[1] if most else ""
+
+
+def against_the_greatest(ranks: Sequence[RankEvidence], *, threads: int) -> tuple[tuple[RankEvidence, ...], str]:
+    """The ranks with their MFU held against the greatest peak that one of them measured, and that peak in words.
+
+    Cores are the same for all ranks, but whoever measures while another rank computes finds less.
+    """
+    most = max((r.flops_per_s / r.mfu for r in ranks if r.mfu and r.flops_per_s), default=0.0)
+    if not most:
+        return tuple(ranks), ""
+    shared = (replace(r, mfu=r.flops_per_s / most if r.flops_per_s else None) for r in ranks)
+    return tuple(shared), peak.of_cores_in_words(threads, most)
 
 
 class _Step:

@@ -68,5 +68,9 @@ def of_cores(count: int) -> tuple[float, str]:
         spent += took
         best = min(best, took)
     rate = 2 * _SIDE**3 / best if 0 < best < math.inf else 0.0
-    cores = f"{count} core{'s' if count > 1 else ''}"
-    return rate * count, f"a measured matrix product on {cores} (fp32, {rate * count / 1e9:.3g} GFLOP/s)"
+    return rate * count, of_cores_in_words(count, rate * count)
+
+
+def of_cores_in_words(count: int, rate: float) -> str:
+    """Whose peak ``rate`` operations a second are."""
+    return f"a measured matrix product on {count} core{'s' if count > 1 else ''} (fp32, {rate / 1e9:.3g} GFLOP/s)"

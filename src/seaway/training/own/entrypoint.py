@@ -170,6 +170,8 @@ def _short(e: BaseException) -> str:
         return f"MemoryError: it asked for more memory than there is ({e}): read fewer rows at a time" if str(e) else (
             "MemoryError: it asked for more memory than there is: read fewer rows at a time"
         )  # fmt: skip
+    if isinstance(e, ModuleNotFoundError):
+        return f"{type(e).__name__}: {e}: the image must hold it, name one that does with image"
     lines = str(e).splitlines()
     return f"{type(e).__name__}: {lines[0][:500]}" if lines else type(e).__name__
 
