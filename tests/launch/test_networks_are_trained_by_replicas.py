@@ -33,6 +33,11 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+def run_of(folder: Path) -> str:
+    """A run's id that no other test has, nor the same test of somebody else on this machine."""
+    return f"{folder.parent.name}-{folder.name}"
+
+
 def worker(run_id: str, rank: int) -> psutil.Process | None:
     """The process that is a rank of a run's training; not its shim, nor what it forks for a moment."""
     found: dict[int, psutil.Process] = {}
@@ -65,7 +70,7 @@ def killing(folder: Path, killed: list[int]) -> Callable[[], None]:
     """Kill rank 1 once there is a checkpoint."""
 
     def kill() -> None:
-        process = until(lambda: worker(folder.name, 1), timeout_s=100, every_s=0.2, what="rank 1 runs")
+        process = until(lambda: worker(run_of(folder), 1), timeout_s=100, every_s=0.2, what="rank 1 runs")
         until(lambda: any(folder.glob("*.checkpoints/*")), timeout_s=100, what=f"a checkpoint is kept in {folder}")
         assert process is not None
         process.kill()
@@ -79,7 +84,7 @@ def killing(folder: Path, killed: list[int]) -> Callable[[], None]:
 def test_two_replicas_train_and_go_on_from_their_checkpoint_when_one_is_killed(
     way: str, api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEAWAY_RUN_ID", tmp_path.name)
+    monkeypatch.setenv("SEAWAY_RUN_ID", run_of(tmp_path))
     killed: list[int] = []
     thread = threading.Thread(target=killing(tmp_path, killed))
     thread.start()
@@ -99,7 +104,7 @@ def test_two_replicas_train_and_go_on_from_their_checkpoint_when_one_is_killed(
         assert job["metadata"]["annotations"]["seaway.dev/attempt"] == "2"
         assert any("(Error, exit code 137); attempt 2 of 2 begins" in text for text in said), said
     assert "goes on from a checkpoint" in said
-    assert worker(tmp_path.name, 1) is None
+    assert worker(run_of(tmp_path), 1) is None
 
 
 @pytest.mark.slow
@@ -115,7 +120,7 @@ def test_two_replicas_train_and_go_on_from_their_checkpoint_when_one_is_killed(
 def test_two_ranks_train_as_one_would(
     changes: dict[str, Any], api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEAWAY_RUN_ID", tmp_path.name)
+    monkeypatch.setenv("SEAWAY_RUN_ID", run_of(tmp_path))
     done = trained(tmp_path, **changes)
     assert done.metrics["auc"] > 0.75
     info = json.loads((tmp_path / "package" / "model.json").read_text())
@@ -129,7 +134,7 @@ def test_two_ranks_train_as_one_would(
 def test_an_elastic_training_makes_up_for_a_replica_that_is_killed_without_the_step(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEAWAY_RUN_ID", tmp_path.name)
+    monkeypatch.setenv("SEAWAY_RUN_ID", run_of(tmp_path))
     killed: list[int] = []
     thread = threading.Thread(target=killing(tmp_path, killed))
     thread.start()

@@ -79,5 +79,6 @@ def test_model_json_tells_what_is_in_the_package(copy: Path) -> None:
     assert info["provenance"]["run_id"] == "tiny-run"
     assert len(info["provenance"]["trace_id"]) == 32
     assert info["provenance"]["created"].endswith("Z")
-    assert set(info["files"]) == {"model.onnx", "native/estimator.skops"}
+    reports = {"reports/training.html", "reports/training.json"}
+    assert set(info["files"]) == {"model.onnx", "native/estimator.skops"} | reports
     assert info["metrics"]["validation"]["auc"] > 0.8
