@@ -70,15 +70,15 @@ def test_a_killed_process_fails_a_jaxjob_and_is_replaced_by_exit_code(jax: JAXJo
         file = tmp_path / name
         os.kill(int(until(lambda: file.exists() and file.read_text().strip())), signal.SIGKILL)
 
-    kill("never", "Never")
-    found = jax.until("never", "Failed")
-    assert message(found, "Failed") == "JAXJob never is failed because 1 Worker replica(s) failed."
-    assert ("ExitedWithCode", "Pod: default.never-worker-0 exited with code 137") in jax.events("never")
-    kill("again", "ExitCode")
-    jax.until("again", "Succeeded")
-    assert len((tmp_path / "again").read_text().split()) == 2
-    told = jax.events("again")
-    assert ("JAXJobRestarting", "JAXJob again is restarting because 1 Worker replica(s) failed.") in told
+    kill("killed", "Never")
+    found = jax.until("killed", "Failed")
+    assert message(found, "Failed") == "JAXJob killed is failed because 1 Worker replica(s) failed."
+    assert ("ExitedWithCode", "Pod: default.killed-worker-0 exited with code 137") in jax.events("killed")
+    kill("replaced", "ExitCode")
+    jax.until("replaced", "Succeeded")
+    assert len((tmp_path / "replaced").read_text().split()) == 2
+    told = jax.events("replaced")
+    assert ("JAXJobRestarting", "JAXJob replaced is restarting because 1 Worker replica(s) failed.") in told
 
 
 def test_replicas_of_a_tfjob_meet_at_ports_of_their_own_and_the_chief_ends_it(tf: TFJobs) -> None:

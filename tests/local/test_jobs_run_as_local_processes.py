@@ -94,7 +94,7 @@ def test_on_failure_gives_up_at_the_backoff_limit(jobs: Jobs) -> None:
 
 def test_a_job_past_its_deadline_fails_and_its_processes_end(jobs: Jobs, tmp_path: Path) -> None:
     script = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
-    found = jobs.run(job("late", "sh", "-c", script, activeDeadlineSeconds=1))
+    found = jobs.run(job("late", "sh", "-c", script, activeDeadlineSeconds=2))
     assert conditions(found)["Failed"] == "DeadlineExceeded"
     until(lambda: not alive(int((tmp_path / "pid").read_text())))
 

@@ -27,7 +27,8 @@ def sh(script: str) -> list[str]:
 def test_replicas_get_names_labels_services_and_the_operators_environment(jobs: PyTorchJobs) -> None:
     own = [{"name": "RANK", "value": "7"}, {"name": "GLOO_SOCKET_IFNAME", "value": "eth0"}]
     port = [{"name": "pytorchjob-port", "containerPort": 23456}, {"name": "metrics", "containerPort": 9090}]
-    master, worker = replica(["env"], env=own, ports=port), replica(["env"], replicas=2)
+    tell = sh("env; sleep 0.5")  # for so long it is seen to run
+    master, worker = replica(tell, env=own, ports=port), replica(tell, replicas=2)
     job = jobs.run(pytorchjob("named", master=master, worker=worker, nprocPerNode="2"))
     assert conditions(job) == {"Created": "True", "Running": "False", "Succeeded": "True"}
     assert message(job, "Succeeded") == "PyTorchJob named is successfully completed."
