@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,3 +32,14 @@ def needs(extra: str) -> Iterator[None]:
         )
         sys.stderr.flush()
         raise SystemExit(EXIT_INPUT) from None
+
+
+def installed(*names: str) -> str:
+    """Of the names that a library is distributed under, the one that is installed here; the first where none is."""
+    for name in names:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return name
+    return names[0]

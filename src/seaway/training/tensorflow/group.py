@@ -21,6 +21,7 @@ from typing import Any
 
 from seaway.training import checkpoints, peers
 from seaway.training.cores import cores
+from seaway.training.needs import installed
 from seaway.training.peers import Peers
 from seaway.training.ranks.connected import Ranks, connected
 from seaway.training.spec import TrainSpec
@@ -70,13 +71,7 @@ def joined(spec: TrainSpec) -> Iterator[Peers]:
 
 def distribution() -> str:
     """The name under which TensorFlow is installed here."""
-    for name in ("tensorflow", "tensorflow-cpu", "tf-nightly"):
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        return name
-    return "tensorflow"
+    return installed("tensorflow", "tensorflow-cpu", "tf-nightly")
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,6 @@ tracker, and all other sockets of ranks on one machine, stay on its loopback.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from xgboost.tracker import RabitTracker
 
 from seaway.training import checkpoints, peers
 from seaway.training.cores import cores
+from seaway.training.needs import installed
 from seaway.training.peers import Peers
 from seaway.training.ranks.connected import Ranks, connected
 from seaway.training.signals import heard_in_native_code
@@ -91,13 +91,7 @@ def boosting(ranks: Peers) -> Iterator[None]:
 
 def distribution() -> str:
     """The name under which xgboost is installed here."""
-    for name in ("xgboost", "xgboost-cpu"):
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        return name
-    return "xgboost"
+    return installed("xgboost", "xgboost-cpu")
 
 
 def threads(ranks: Peers) -> int:
